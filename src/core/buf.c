@@ -1,0 +1,282 @@
+/* buf.c - bounded growing buffer and JSON writers. */
+#include "pcs/core/buf.h"
+
+#include "pcs/core/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+static bool buf_room(struct buf *b, size_t extra)
+{
+    if (b->failed) {
+        return false;
+    }
+    if (extra > b->max - b->len) {
+        b->failed = true;
+        return false;
+    }
+    size_t need = b->len + extra + 1;
+    if (need <= b->cap) {
+        return true;
+    }
+    size_t cap = b->cap ? b->cap : 256;
+    while (cap < need) {
+        cap *= 2;
+    }
+    char *grown = realloc(b->data, cap);
+    if (!grown) {
+        b->failed = true;
+        return false;
+    }
+    b->data = grown;
+    b->cap = cap;
+    return true;
+}
+
+void buf_reserve(struct buf *b, size_t cap)
+{
+    if (cap <= b->max && cap + 1 > b->cap) {
+        char *grown = realloc(b->data, cap + 1);
+        if (!grown) {
+            b->failed = true;
+            return;
+        }
+        b->data = grown;
+        b->cap = cap + 1;
+        b->data[b->len] = '\0';
+    }
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+    if (b->data) {
+        b->data[0] = '\0';
+    }
+}
+
+char *buf_steal(struct buf *b, size_t *len)
+{
+    char *data = NULL;
+    if (buf_room(b, 0)) {
+        data = b->data;
+        data[b->len] = '\0';
+        *len = b->len;
+        b->data = NULL;
+    } else {
+        *len = 0;
+    }
+    buf_free(b);
+    return data;
+}
+
+void buf_put(struct buf *b, const void *data, size_t len)
+{
+    if (buf_room(b, len)) {
+        if (len) {
+            memcpy(b->data + b->len, data, len);
+        }
+        b->len += len;
+        b->data[b->len] = '\0';
+    }
+}
+
+void buf_puts(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
+}
+
+void buf_putc(struct buf *b, char c)
+{
+    buf_put(b, &c, 1);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    if (len < 0) {
+        b->failed = true;
+    } else if (buf_room(b, (size_t)len)) {
+        vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+        b->len += (size_t)len;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+void buf_put_i64(struct buf *b, int64_t n)
+{
+    char digits[24], *p = digits + sizeof digits;
+    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do {
+        *--p = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (n < 0) {
+        *--p = '-';
+    }
+    buf_put(b, p, (size_t)(digits + sizeof digits - p));
+}
+
+/* Length of the valid UTF-8 sequence at p (1..4), 0 when there is none (RFC 3629). */
+static size_t utf8_sequence(const unsigned char *p, size_t left)
+{
+    unsigned char c = p[0];
+    size_t n = c < 0x80                 ? 1
+               : c >= 0xC2 && c <= 0xDF ? 2
+               : c >= 0xE0 && c <= 0xEF ? 3
+               : c >= 0xF0 && c <= 0xF4 ? 4
+                                        : 0;
+    if (n == 0 || n > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
+        (c == 0xF4 && p[1] > 0x8F)) {
+        return 0;
+    }
+    return n;
+}
+
+static void json_escape(struct buf *b, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    switch (c) {
+    case '"':
+        buf_lit(b, "\\\"");
+        break;
+    case '\\':
+        buf_lit(b, "\\\\");
+        break;
+    case '\n':
+        buf_lit(b, "\\n");
+        break;
+    case '\r':
+        buf_lit(b, "\\r");
+        break;
+    case '\t':
+        buf_lit(b, "\\t");
+        break;
+    default: {
+        char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        buf_put(b, u, sizeof u);
+    }
+    }
+}
+
+void buf_json_text(struct buf *b, const char *text, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + len, *run = p;
+    buf_putc(b, '"');
+    while (p < end) {
+        if (*p >= 0x20 && *p < 0x7F && *p != '"' && *p != '\\') {
+            p++;
+            continue;
+        }
+        size_t n = *p < 0x80 ? 0 : utf8_sequence(p, (size_t)(end - p));
+        if (n) {
+            p += n;
+            continue;
+        }
+        buf_put(b, run, (size_t)(p - run));
+        if (*p < 0x80) {
+            json_escape(b, *p);
+        } else {
+            buf_lit(b, "\xEF\xBF\xBD");
+        }
+        run = ++p;
+    }
+    buf_put(b, run, (size_t)(p - run));
+    buf_putc(b, '"');
+}
+
+/* The comma between members and the member's name. */
+static void json_name(struct buf *b, const char *name)
+{
+    if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[') {
+        buf_putc(b, ',');
+    }
+    if (name) {
+        buf_putc(b, '"');
+        buf_puts(b, name);
+        buf_lit(b, "\":");
+    }
+}
+
+void buf_json_open(struct buf *b, const char *name, char bracket)
+{
+    json_name(b, name);
+    buf_putc(b, bracket);
+}
+
+void buf_json_close(struct buf *b, char bracket)
+{
+    buf_putc(b, bracket);
+}
+
+void buf_json_strn(struct buf *b, const char *name, const char *text, size_t len)
+{
+    json_name(b, name);
+    buf_json_text(b, text, len);
+}
+
+void buf_json_str(struct buf *b, const char *name, const char *text)
+{
+    if (text) {
+        buf_json_strn(b, name, text, strlen(text));
+    }
+}
+
+void buf_json_int(struct buf *b, const char *name, int64_t n)
+{
+    json_name(b, name);
+    buf_put_i64(b, n);
+}
+
+void buf_json_bool(struct buf *b, const char *name, bool value)
+{
+    json_name(b, name);
+    buf_puts(b, value ? "true" : "false");
+}
+
+void buf_json_null(struct buf *b, const char *name)
+{
+    json_name(b, name);
+    buf_lit(b, "null");
+}
+
+void buf_json_raw(struct buf *b, const char *name, const char *json, size_t len)
+{
+    json_name(b, name);
+    buf_put(b, json, len);
+}
+
+void buf_json_time(struct buf *b, const char *name, int64_t unix_ms)
+{
+    if (unix_ms) {
+        char text[CLOCK_RFC3339_LEN + 1];
+        clock_format_rfc3339(text, unix_ms);
+        buf_json_strn(b, name, text, CLOCK_RFC3339_LEN);
+    }
+}
