@@ -1,7 +1,7 @@
 /* call.h - outgoing HTTP: one curl multi a reactor, absolute deadlines, an exact account of what was sent.
  *
- * Own thread only (the reactor's). Each call ends in exactly one callback, never before call_start() has returned;
- * after call_cancel() there is none. The result's memory lives until the callback returns. */
+ * Own thread only (the reactor's). Each call ends in exactly one callback, never before call_start() has
+ * returned; after call_cancel() there is none. The result's memory lives until the callback returns. */
 #ifndef PCS_CALL_CALL_H
 #define PCS_CALL_CALL_H
 
@@ -16,7 +16,8 @@ struct call;
 
 /* How far it went: the question that decides between 503 and "in doubt" (CONTRACT.md 2). */
 enum call_reach {
-    CALL_NOT_SENT, /* refused, connect time-out, DNS or TLS failure before a byte of the request was written */
+    CALL_NOT_SENT,   /* refused, connect time-out, DNS or TLS failure before a byte of the request was written
+                      */
     CALL_MAYBE_SENT, /* written, at least in part, and no whole answer */
     CALL_ANSWERED    /* a whole HTTP answer */
 };
@@ -37,9 +38,9 @@ enum call_error {
 const char *call_error_name(enum call_error e); /* "refused", "timeout", ... for logs and metrics */
 
 struct call_endpoint {
-    const char *ca_file;      /* NULL: the system's */
+    const char *ca_file;                  /* NULL: the system's */
     const char *client_cert, *client_key; /* NULL: none */
-    bool insecure;            /* no verification: the local stack only */
+    bool insecure;                        /* no verification: the local stack only */
 };
 
 struct call_request {
@@ -51,15 +52,15 @@ struct call_request {
     uint64_t deadline_ns; /* absolute, clock_mono_ns() */
     uint32_t connect_timeout_ms;
     size_t max_answer; /* bytes of body; more is CALL_TOO_LARGE, also when chunked */
-    bool once;         /* never written twice, whatever happens to the connection: an order (DESIGN.md, Failure) */
+    bool once; /* never written twice, whatever happens to the connection: an order (DESIGN.md, Failure) */
     const struct call_endpoint *endpoint; /* NULL: defaults; lives as long as the client */
 };
 
 struct call_result {
     enum call_reach reach;
     enum call_error error;
-    int status;        /* 0 unless CALL_ANSWERED */
-    const char *body;  /* never NULL; not NUL-terminated beyond len */
+    int status;       /* 0 unless CALL_ANSWERED */
+    const char *body; /* never NULL; not NUL-terminated beyond len */
     size_t len;
     const char *content_type; /* "" when absent */
     int64_t retry_after_s;    /* -1 when absent */
@@ -70,8 +71,10 @@ struct call_result {
 typedef void (*call_done)(void *arg, const struct call_result *result);
 
 /* max_connections: kept open, all hosts together. NULL with err on failure. */
-struct call_client *call_client_create(struct reactor *reactor, unsigned max_connections, char *err, size_t errlen);
-/* Cancels what is left (its callbacks run with CALL_SHUTDOWN), closes the handles, frees once they are closed. */
+struct call_client *call_client_create(struct reactor *reactor, unsigned max_connections, char *err,
+                                       size_t errlen);
+/* Cancels what is left (its callbacks run with CALL_SHUTDOWN), closes the handles, frees once they are
+ * closed. */
 void call_client_destroy(struct call_client *c);
 unsigned call_client_in_flight(const struct call_client *c);
 

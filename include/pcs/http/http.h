@@ -1,10 +1,11 @@
 /* http.h - the bridge to libmicrohttpd: one server a reactor, one request object, one exit.
  *
- * A request lives on its reactor. It is owned by the server and freed after its answer was handed to the network
- * (STYLE.md 2.1). Handlers run on the reactor's thread, once, when the request is complete (body included), and must
- * end in exactly one http_reply*() or http_fail(), at once or later; later ones keep the connection suspended.
- * Before the handler, in the order of CONTRACT.md 1: the guard (400, 431), the route (404, 405), the gate (token,
- * permission, rate: set by the layer above), the body's framing (411, 413, 415). */
+ * A request lives on its reactor. It is owned by the server and freed after its answer was handed to the
+ * network (STYLE.md 2.1). Handlers run on the reactor's thread, once, when the request is complete (body
+ * included), and must end in exactly one http_reply*() or http_fail(), at once or later; later ones keep the
+ * connection suspended. Before the handler, in the order of CONTRACT.md 1: the guard (400, 431), the route
+ * (404, 405), the gate (token, permission, rate: set by the layer above), the body's framing (411, 413, 415).
+ */
 #ifndef PCS_HTTP_HTTP_H
 #define PCS_HTTP_HTTP_H
 
@@ -30,10 +31,10 @@ struct http_request;
 enum http_family { HTTP_CORE, HTTP_FRONTEND }; /* CONTRACT.md 1: the two families of paths */
 
 enum http_flags {
-    HTTP_OPEN = 1,   /* no token, no envelope: health, metrics, openapi */
-    HTTP_BODY = 2,   /* takes a JSON body */
-    HTTP_RATED = 4,  /* counts against the caller's rate (POST and DELETE) */
-    HTTP_QUIET = 8,  /* answered requests are logged at debug level only (probes, scrapes) */
+    HTTP_OPEN = 1,  /* no token, no envelope: health, metrics, openapi */
+    HTTP_BODY = 2,  /* takes a JSON body */
+    HTTP_RATED = 4, /* counts against the caller's rate (POST and DELETE) */
+    HTTP_QUIET = 8, /* answered requests are logged at debug level only (probes, scrapes) */
 };
 
 struct http_route {
@@ -98,19 +99,20 @@ struct http_request {
     char traceparent[TRACEPARENT_LEN + 1];   /* a child span of the caller's, or a new trace */
     const char *body;
     size_t body_len;
-    bool english;      /* Accept-Language asks for English */
-    bool problem_json; /* Accept: application/problem+json */
-    uint64_t started_ns; /* monotonic: the head was complete */
-    const void *identity;    /* for the gate and handlers */
-    const char *log_change;  /* change id for the access log; must live as long as the request */
-    const char *log_reason;  /* a short reason for the access log */
-    const char *log_line;    /* line number, logged masked */
-    void *user;              /* the handler's own */
+    bool english;           /* Accept-Language asks for English */
+    bool problem_json;      /* Accept: application/problem+json */
+    uint64_t started_ns;    /* monotonic: the head was complete */
+    const void *identity;   /* for the gate and handlers */
+    const char *log_change; /* change id for the access log; must live as long as the request */
+    const char *log_reason; /* a short reason for the access log */
+    const char *log_line;   /* line number, logged masked */
+    void *user;             /* the handler's own */
     void (*on_gone)(struct http_request *rq); /* see http_watch_client() */
 };
 
-/* Runs after routing and before the body is looked at, on routes without HTTP_OPEN. True: go on. False: it has
- * called http_fail() (the answer may be held back until the body was taken, so that the connection stays usable). */
+/* Runs after routing and before the body is looked at, on routes without HTTP_OPEN. True: go on. False: it
+ * has called http_fail() (the answer may be held back until the body was taken, so that the connection stays
+ * usable). */
 typedef bool (*http_gate)(struct http_request *rq);
 
 struct http_config {
@@ -127,33 +129,36 @@ extern const struct config_section http_config_section;
 extern struct metric_family *const http_metrics[];
 extern const size_t http_metrics_count;
 
-/* A listening socket with SO_REUSEPORT on bind:port (port 0: any; *port is set). -1 with a sentence in err. */
+/* A listening socket with SO_REUSEPORT on bind:port (port 0: any; *port is set). -1 with a sentence in err.
+ */
 int http_listen(const char *bind, int64_t *port, char *err, size_t errlen);
 
-/* Reactor's thread. routes live as long as the server; listen_fd becomes the server's. NULL with err on failure.
- * The exact set of labels of pcs_http_requests_total comes from the routes. */
-struct http_server *http_server_create(struct reactor *reactor, const struct http_config *config, int listen_fd,
-                                       const struct http_route *routes, size_t route_count, http_gate gate,
-                                       void *context, char *err, size_t errlen);
+/* Reactor's thread. routes live as long as the server; listen_fd becomes the server's. NULL with err on
+ * failure. The exact set of labels of pcs_http_requests_total comes from the routes. */
+struct http_server *http_server_create(struct reactor *reactor, const struct http_config *config,
+                                       int listen_fd, const struct http_route *routes, size_t route_count,
+                                       http_gate gate, void *context, char *err, size_t errlen);
 /* Shutdown phase 1: close the listening socket; answers from now on say Connection: close. */
 void http_server_quiesce(struct http_server *s);
 /* Requests not yet answered (suspended ones included). */
 size_t http_server_pending(const struct http_server *s);
-/* Shutdown, last phase: whatever is still suspended is answered with 503; then the daemon is stopped and the loop
- * handles are closed. Frees s once libuv has closed them. */
+/* Shutdown, last phase: whatever is still suspended is answered with 503; then the daemon is stopped and the
+ * loop handles are closed. Frees s once libuv has closed them. */
 void http_server_stop(struct http_server *s);
 
 /* ---- reading ---- */
 /* A header's value, NULL when absent. Names compare case-insensitively. */
 const char *http_header(const struct http_request *rq, const char *name);
-/* A query parameter, decoded (UTF-8, no NUL); NULL when absent. *twice (may be NULL): given more than once. */
+/* A query parameter, decoded (UTF-8, no NUL); NULL when absent. *twice (may be NULL): given more than once.
+ */
 const char *http_query(struct http_request *rq, const char *name, bool *twice);
 /* A path parameter by its name in the route. Never NULL for a name that the route has. */
 const char *http_param(const struct http_request *rq, const char *name);
 /* Does Prefer hold this preference (RFC 7240)? */
 bool http_prefers(const struct http_request *rq, const char *preference);
 /* The absolute path a client should use for a path of the family that was called ("/request/ID" or
- * "/api/v1/products/change/ID"), with the public prefix on the core family. In the request's arena; NULL: no memory. */
+ * "/api/v1/products/change/ID"), with the public prefix on the core family. In the request's arena; NULL: no
+ * memory. */
 char *http_href(struct http_request *rq, const char *core_path);
 
 /* ---- answering: exactly once ---- */
@@ -161,15 +166,17 @@ char *http_href(struct http_request *rq, const char *core_path);
 void http_reply(struct http_request *rq, int status, const char *content_type, char *body, size_t len,
                 const struct http_header *headers, size_t header_count);
 /* As above for text that lives for ever. */
-void http_reply_static(struct http_request *rq, int status, const char *content_type, const char *body, size_t len);
+void http_reply_static(struct http_request *rq, int status, const char *content_type, const char *body,
+                       size_t len);
 /* {"success":true,"data":…} around data_json: steals data's memory. A failed buffer answers 500. */
 void http_reply_data(struct http_request *rq, int status, struct buf *data, const struct http_header *headers,
                      size_t header_count);
 /* The contract's error envelope, or problem+json when asked for. extra may be NULL. */
-void http_fail(struct http_request *rq, const struct http_problem *problem, const struct http_error_extra *extra);
+void http_fail(struct http_request *rq, const struct http_problem *problem,
+               const struct http_error_extra *extra);
 
-/* Tells rq->on_gone once if the client's connection ends while the request is suspended. Costs two system calls a
- * request, so only for those that wait on the carrier. The request must still be answered. */
+/* Tells rq->on_gone once if the client's connection ends while the request is suspended. Costs two system
+ * calls a request, so only for those that wait on the carrier. The request must still be answered. */
 void http_watch_client(struct http_request *rq, void (*on_gone)(struct http_request *rq));
 
 #endif

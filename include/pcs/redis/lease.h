@@ -1,9 +1,10 @@
 /* lease.h - the cache protocol: leases, not deletes-and-hopes (DESIGN.md, The cache).
  *
- * A key holds a value, or "lease:<uuid>" left by somebody who is loading it. A miss takes a lease; a fill stores only
- * if the key still begins with the token that the reader saw; a change deletes the key. A read that began before a
- * change can then never put the old value back: not after eviction, flush or a pause. A value has to begin with a
- * unique head (its own token), so that a stale value can be refreshed by the same rule without losing it. */
+ * A key holds a value, or "lease:<uuid>" left by somebody who is loading it. A miss takes a lease; a fill
+ * stores only if the key still begins with the token that the reader saw; a change deletes the key. A read
+ * that began before a change can then never put the old value back: not after eviction, flush or a pause. A
+ * value has to begin with a unique head (its own token), so that a stale value can be refreshed by the same
+ * rule without losing it. */
 #ifndef PCS_REDIS_LEASE_H
 #define PCS_REDIS_LEASE_H
 
@@ -29,25 +30,29 @@ struct lease_result {
 struct lease_lookup;
 typedef void (*lease_found)(void *arg, const struct lease_result *result);
 
-/* GET, and on a miss SET NX PX, and if that was lost GET again. head_only > 0: fetch only that many bytes of a value
- * (GETRANGE), for callers that keep the rest in memory. NULL: no memory, no callback. */
-struct lease_lookup *lease_get(struct redis_link *link, const char *key, size_t head_only, lease_found found, void *arg);
+/* GET, and on a miss SET NX PX, and if that was lost GET again. head_only > 0: fetch only that many bytes of
+ * a value (GETRANGE), for callers that keep the rest in memory. NULL: no memory, no callback. */
+struct lease_lookup *lease_get(struct redis_link *link, const char *key, size_t head_only, lease_found found,
+                               void *arg);
 void lease_cancel(struct lease_lookup *lookup);
 
-/* Stores value for ttl_ms if the key still begins with token (the lease, or the first token_len bytes of the value
- * that is being refreshed). done (may be NULL) gets an integer reply: 1 stored, 0 not. */
-void lease_fill(struct redis_link *link, const char *key, const char *token, size_t token_len, const char *value,
-                size_t len, int64_t ttl_ms, redis_done done, void *arg);
+/* Stores value for ttl_ms if the key still begins with token (the lease, or the first token_len bytes of the
+ * value that is being refreshed). done (may be NULL) gets an integer reply: 1 stored, 0 not. */
+void lease_fill(struct redis_link *link, const char *key, const char *token, size_t token_len,
+                const char *value, size_t len, int64_t ttl_ms, redis_done done, void *arg);
 /* Gives an unused lease back (deletes it if it is still there). */
 void lease_return(struct redis_link *link, const char *key, const char *token);
-/* Deletes the key: the invalidation. done is told, since it has to be repeated until Redis has acknowledged. */
+/* Deletes the key: the invalidation. done is told, since it has to be repeated until Redis has acknowledged.
+ */
 struct redis_call *lease_drop(struct redis_link *link, const char *key, redis_done done, void *arg);
 
-/* A holder's key between instances: SET NX PX, renew and delete only by the holder (DESIGN.md, Claim before read). */
+/* A holder's key between instances: SET NX PX, renew and delete only by the holder (DESIGN.md, Claim before
+ * read). */
 struct redis_call *hold_take(struct redis_link *link, const char *key, const char *holder, int64_t ttl_ms,
                              redis_done done, void *arg); /* status OK: taken; nil: somebody else's */
 struct redis_call *hold_renew(struct redis_link *link, const char *key, const char *holder, int64_t ttl_ms,
-                              redis_done done, void *arg); /* integer 1: renewed or taken anew; 0: somebody else's */
+                              redis_done done,
+                              void *arg); /* integer 1: renewed or taken anew; 0: somebody else's */
 void hold_release(struct redis_link *link, const char *key, const char *holder);
 
 #endif

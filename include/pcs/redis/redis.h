@@ -1,8 +1,9 @@
 /* redis.h - one Redis connection a reactor; all requests' commands pipeline on it.
  *
- * Redis is a cache: down, slow or full of garbage, it never fails a request (CONTRACT.md 4). Every command has its
- * own deadline of tens of milliseconds; a breaker keeps a hung Redis from costing that much each time. Own thread
- * only. Exactly one callback a command, never before the call returned, none after redis_cancel(). */
+ * Redis is a cache: down, slow or full of garbage, it never fails a request (CONTRACT.md 4). Every command
+ * has its own deadline of tens of milliseconds; a breaker keeps a hung Redis from costing that much each
+ * time. Own thread only. Exactly one callback a command, never before the call returned, none after
+ * redis_cancel(). */
 #ifndef PCS_REDIS_REDIS_H
 #define PCS_REDIS_REDIS_H
 
@@ -33,9 +34,9 @@ struct redis_config {
     int64_t port;
     const char *password;
     int64_t database;
-    int64_t deadline_ms;      /* of one command */
+    int64_t deadline_ms; /* of one command */
     int64_t connect_timeout_ms;
-    int64_t max_in_flight;    /* commands of one link */
+    int64_t max_in_flight; /* commands of one link */
 };
 extern const struct config_section redis_config_section;
 extern struct metric_family *const redis_metrics[];
@@ -48,15 +49,16 @@ struct redis_link *redis_link_create(struct reactor *reactor, const struct redis
 /* Pending callbacks run with REDIS_LOST; handles are closed; freed once they are. */
 void redis_link_destroy(struct redis_link *link);
 bool redis_link_up(const struct redis_link *link);
-/* Called (own thread) each time the link becomes usable: the moment to repeat what could not be said. One slot. */
+/* Called (own thread) each time the link becomes usable: the moment to repeat what could not be said. One
+ * slot. */
 void redis_on_up(struct redis_link *link, void (*up)(void *arg), void *arg);
 
 struct redis_arg {
     const char *data;
     size_t len;
 };
-/* timeout_ms 0: the configured deadline. args are copied before it returns. done may be NULL (fire and forget).
- * NULL: no memory, no callback. */
+/* timeout_ms 0: the configured deadline. args are copied before it returns. done may be NULL (fire and
+ * forget). NULL: no memory, no callback. */
 struct redis_call *redis_command(struct redis_link *link, uint32_t timeout_ms, redis_done done, void *arg,
                                  const struct redis_arg *args, size_t count);
 void redis_cancel(struct redis_call *call);

@@ -1,0 +1,200 @@
+/* journal.h - what is durable on this instance: SQLite behind one thread and a queue of operations.
+ *
+ * The journal thread is the only reader and writer of the file and the one place where changes are
+ * serialised. It takes all operations that wait, runs them in one transaction, commits once (one fsync), and
+ * then answers each: done(op) runs on the thread that drains op->reply_to. An operation is the caller's
+ * memory until then. A refused operation rolls back alone (savepoint or check before write); a failed commit
+ * answers JOURNAL_FAILED to all of it: then nothing of it is stored. A reply is never timed out.
+ *
+ * Rules kept here and nowhere else: one open change per line; one change per (subject, Idempotency-Key);
+ * cancel and send are one conditional update; an intent whose data was loaded before the line's newest
+ * outcome must load again; outcomes always fit (a reserve is kept free, and intents stop while it is not). */
+#ifndef PCS_JOURNAL_JOURNAL_H
+#define PCS_JOURNAL_JOURNAL_H
+
+#include "pcs/core/arena.h"
+#include "pcs/core/config.h"
+#include "pcs/core/mailbox.h"
+#include "pcs/core/metrics.h"
+#include "pcs/journal/change.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct journal;
+
+enum journal_status {
+    JOURNAL_OK,
+    JOURNAL_RELOAD,     /* an outcome of this line is newer than loaded_at: load again */
+    JOURNAL_LINE_BUSY,  /* another change of the line is open or claimed: found.request_id, found_recorded */
+    JOURNAL_KEY_BUSY,   /* the key's first request is still unanswered: likewise */
+    JOURNAL_KEY_REUSED, /* the key was used with another body */
+    JOURNAL_REPLAY,     /* the key's change: found holds it, first_status its first answer */
+    JOURNAL_NOT_FOUND,
+    JOURNAL_CONFLICT, /* conditional update: the change is not in the expected state; found holds it */
+    JOURNAL_FULL,     /* the reserve, the size limit or the disk is used up: no new intents */
+    JOURNAL_FAILED    /* not stored: I/O error, or the journal is closed for writing */
+};
+const char *journal_status_name(enum journal_status s);
+
+enum journal_verb {
+    /* --- a change --- */
+    JOURNAL_CLAIM,   /* in memory: the line (and key) for change->request_id, after asking key and line. OK,
+                        REPLAY,   KEY_REUSED, KEY_BUSY, LINE_BUSY. Uses request_id, line, idem_key, body_hash. */
+    JOURNAL_RELEASE, /* gives the claim back (request_id). An INTENT or RECORD that succeeded has taken it
+                        over; releasing is then harmless. */
+    JOURNAL_INTENT,  /* stores change (ACCEPTED or SENDING) with its key, and an invalidation of its line. OK,
+                        RELOAD, LINE_BUSY, KEY_BUSY, FULL. first_status is kept when set. */
+    JOURNAL_SEND, /* ACCEPTED -> SENDING if it is still ACCEPTED (uses request_id, loaded_at, sent_at and the
+                     names and validation of change); OK, RELOAD, CONFLICT, NOT_FOUND */
+    JOURNAL_OUTCOME,  /* an open change ends: change->state and its result fields; event (may be NULL) enters
+                         the  outbox, the row enters the history queue, its line the invalidations. NOT_SENT
+                         frees the key;  others keep it 24 h from requested_at. OK, CONFLICT (already final:
+                         found), NOT_FOUND */
+    JOURNAL_RECORD,   /* stores a change that never was open (INVALID, NOT_SENT) with event if any. Takes its
+                         claim   and key over (INVALID keeps the key, NOT_SENT leaves it free). */
+    JOURNAL_CANCEL,   /* ACCEPTED -> CANCELLED or EXPIRED (change->state), else CONFLICT; event as for OUTCOME
+                       */
+    JOURNAL_DOUBT,    /* updates the settling fields of a SENDING change */
+    JOURNAL_ANSWERED, /* notes first_status if none is noted yet (lazy: no commit of its own) */
+    JOURNAL_CALLS,    /* stores calls[] (lazy) */
+    /* --- reading --- */
+    JOURNAL_GET,       /* by request_id: found */
+    JOURNAL_LIST_LINE, /* changes of `line`: open, or not yet in PostgreSQL; newest first, at most `limit`:
+                          list */
+    JOURNAL_LIST_OPEN, /* every open change (recovery, operator's list), oldest first, `limit`, after
+                          `after_id` */
+    /* --- forwarding to PostgreSQL (history worker) --- */
+    JOURNAL_HISTORY_PULL, /* the oldest `limit` final rows and calls not yet forwarded: list + seqs, calls */
+    JOURNAL_HISTORY_ACK,  /* rows[] and call rows[] are in PostgreSQL (lazy) */
+    JOURNAL_HISTORY_DEAD, /* one row that PostgreSQL refuses for itself: kept aside with `reason` */
+    /* --- events to MVNO AP (delivery) --- */
+    JOURNAL_EVENTS_PULL,   /* of every line that has any: its oldest undelivered event due by `now`; `limit`,
+                              skipping   lines in skip_lines is the caller's work: events[] */
+    JOURNAL_EVENT_ATTEMPT, /* ledger row; and event delivered | due again at next_due | dead (attempt.verdict)
+                            */
+    JOURNAL_EVENTS_DUE_NOW, /* the destination is back: everything undelivered is due */
+    /* --- cache invalidation --- */
+    JOURNAL_INVALIDATIONS, /* lines whose invalidation Redis has not acknowledged: invalid[] */
+    JOURNAL_INVALIDATED,   /* line + generation was acknowledged by Redis (lazy) */
+    /* --- the whole --- */
+    JOURNAL_STATS, /* stats */
+    JOURNAL_VERBS
+};
+
+/* One KOS call of a change, for kos_integration_log: no personal data. */
+struct journal_call {
+    int64_t seq; /* out */
+    const char *request_id, *operation, *result_code, *outcome, *breaker_state;
+    int64_t attempt, http_status, milliseconds, at;
+};
+
+/* One event for MVNO AP. body is the JSON as it will be sent. */
+struct journal_event {
+    int64_t seq; /* out; the order within a line */
+    const char *event_id, *type, *request_id, *line, *body, *traceparent;
+    int64_t created_at, attempts, due_at;
+};
+
+enum journal_verdict { VERDICT_DELIVERED, VERDICT_AGAIN, VERDICT_DEAD };
+
+struct journal_attempt {
+    int64_t seq, at, status, milliseconds, next_due;
+    const char *error, *answer; /* answer: up to 1 KiB of the body */
+    enum journal_verdict verdict;
+    bool counted; /* false: the destination's fault, no attempt consumed */
+};
+
+struct journal_invalid {
+    const char *line;
+    int64_t generation;
+};
+
+struct journal_stats {
+    int64_t open, in_doubt, oldest_doubt_at, history_pending, history_dead, events_pending, events_dead,
+        oldest_event_at, invalidations, bytes, commits, operations, claims;
+    bool writable;
+};
+
+struct journal_op {
+    struct msg msg; /* private: how it travels */
+    struct journal *journal;
+    enum journal_verb verb;
+    struct mailbox *reply_to;
+    void (*done)(struct journal_op *op); /* never NULL */
+    void *arg;
+    uint64_t queued_ns;
+
+    /* in: what the verb names */
+    struct change_record change;
+    const struct journal_event *event;
+    const struct journal_call *calls_in;
+    size_t calls_in_count;
+    const char *line, *after_id, *reason;
+    int64_t now, limit, generation, seq;
+    const int64_t *ack_rows, *ack_calls;
+    size_t ack_row_count, ack_call_count;
+    struct journal_attempt attempt;
+
+    /* out, in arena */
+    enum journal_status status;
+    struct arena arena;
+    struct change_record found;
+    bool found_recorded; /* the busy change is in the journal (an answer may name it) */
+    struct change_record *list;
+    int64_t *seqs; /* parallel to list */
+    size_t list_count;
+    struct journal_call *calls;
+    size_t call_count;
+    struct journal_event *events;
+    size_t event_count;
+    struct journal_invalid *invalid;
+    size_t invalid_count;
+    struct journal_stats stats;
+};
+
+struct journal_config {
+    const char *path;      /* a directory */
+    int64_t max_bytes;     /* of the whole file */
+    int64_t reserve_bytes; /* kept free for outcomes */
+    int64_t queue_max;     /* operations that may wait */
+    int64_t group_max;     /* operations in one commit */
+    int64_t retention_ms;  /* settled, forwarded, delivered rows are removed after this (>= 24 h) */
+    int64_t key_ms;        /* how long an Idempotency-Key is kept: 24 h */
+};
+extern const struct config_section journal_config_section;
+extern struct metric_family *const journal_metrics[];
+extern const size_t journal_metrics_count;
+
+/* Takes the first free slot of config->path (lock file), opens or creates its file, migrates an older one,
+ * refuses a newer one, checks the small hot tables, and starts the thread. Everything open is there to be
+ * listed when it returns. NULL with a clear sentence in err. Main thread. */
+struct journal *journal_open(const struct journal_config *config, char *err, size_t errlen);
+/* Answers what is queued, checkpoints, closes, joins. The reply mailboxes must still be drained by the
+ * caller. */
+void journal_close(struct journal *j);
+const char *
+journal_instance(const struct journal *j); /* stable id of this file, for the history's `instance` */
+unsigned journal_slot(const struct journal *j);
+/* Slots of the directory that hold a file but no owner (a metric; adopted or retired by command). */
+unsigned journal_orphans(const struct journal *j);
+/* Any thread: can intents be taken (readiness)? */
+bool journal_writable(const struct journal *j);
+
+/* Prepares op (zeroes it, sets verb, reply and done). */
+void journal_op_init(struct journal_op *op, struct journal *j, enum journal_verb verb,
+                     struct mailbox *reply_to, void (*done)(struct journal_op *op), void *arg);
+/* Any thread. False: the queue is full (answer 503); op stays the caller's and done will not run. Operations
+ * that end something (RELEASE, OUTCOME, DOUBT, ANSWERED, CALLS, acks, attempts, INVALIDATED) are never
+ * refused. */
+__attribute__((warn_unused_result)) bool journal_submit(struct journal_op *op);
+/* Frees what the answer holds; op itself is the caller's. */
+void journal_op_clear(struct journal_op *op);
+
+/* Called by the journal thread after a commit that queued rows of a kind, to wake its forwarder: set by main
+ * before traffic. Runs on the journal thread; must only post. */
+enum journal_sink { SINK_HISTORY, SINK_EVENTS, SINK_INVALIDATIONS, SINKS };
+void journal_on_pending(struct journal *j, enum journal_sink sink, void (*notify)(void *arg), void *arg);
+
+#endif
