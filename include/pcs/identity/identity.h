@@ -19,7 +19,7 @@
 #define IDENTITY_LINES_MAX  16   /* lines of one token; more is a bad token */
 #define IDENTITY_NAME_MAX   128  /* bytes of subject and of customer id */
 #define IDENTITY_SECRET_MIN 32   /* bytes of JWT_SECRET (contract 6) */
-#define LINE_NUMBER_LEN     11
+#define IDENTITY_LINE_LEN   11  /* digits of a normalised line number */
 
 /* ---- settings and metrics ---- */
 
@@ -66,7 +66,7 @@ enum identity_result {
 struct identity {
     const char *subject;                      /* `sub`, else `userId`; never empty, no control characters */
     const char *customer_id;                  /* "" when the token has none */
-    const char (*lines)[LINE_NUMBER_LEN + 1]; /* normalised, each once */
+    const char (*lines)[IDENTITY_LINE_LEN + 1]; /* normalised, each once */
     unsigned line_count;                      /* may be 0 for ADMIN only */
     bool admin;
     int64_t expires_at; /* Unix seconds: the first second in which the token is no longer good */
@@ -93,9 +93,6 @@ enum identity_result identity_authenticate(struct identity_memory *m, const char
 void identity_release(const struct identity *id); /* NULL is fine */
 
 /* ---- lines ---- */
-
-/* Dashes removed; true when ^010[0-9]{8}$ remains, which is then in out. For tokens and parameters alike. */
-bool line_number_parse(const char *text, size_t len, char out[LINE_NUMBER_LEN + 1]);
 
 /* Whether the caller may act on that (normalised) line: one of the token's, or any for ADMIN. */
 bool identity_owns(const struct identity *id, const char *line);
