@@ -98,7 +98,8 @@ struct config *config_merge(const struct config *current, const struct config *l
                             struct buf *refused, char *err, size_t errlen);
 
 /* For --help (110 columns), the README's table and --print-config: every setting of the sections.
- * config_print_values() writes a file that config_load() reads, but for secrets, which print as "***". */
+ * config_print_values() writes a file that config_load() reads; in it a secret is a comment, "# name: ***".
+ */
 void config_print_help(const struct config_section *const *sections, size_t count, struct buf *out);
 void config_print_markdown(const struct config_section *const *sections, size_t count, struct buf *out);
 void config_print_values(const struct config *c, struct buf *out);
