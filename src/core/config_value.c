@@ -116,7 +116,8 @@ void value_range(const struct config_setting *s, char *out, size_t size)
         buf_printf(&b, "%s %s", min ? "at least" : "at most", min ? min : max);
     }
     if (b.len && (s->type == CONFIG_TEXT || s->type == CONFIG_LIST)) {
-        buf_puts(&b, s->type == CONFIG_TEXT ? " bytes" : " items");
+        buf_puts(&b, s->type == CONFIG_TEXT ? " byte" : " item");
+        buf_puts(&b, strcmp(max ? max : min, "1") == 0 ? "" : "s");
     }
     for (size_t i = 0; s->choices && s->choices[i]; i++) {
         buf_puts(&b, i ? ", " : b.len ? " of " : s->type == CONFIG_LIST ? "any of " : "one of ");

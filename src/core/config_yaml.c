@@ -10,13 +10,12 @@
 #include <string.h>
 #include <yaml.h>
 
-#define DEPTH_MAX      8   /* groups within groups */
 #define SKIP_DEPTH_MAX 64  /* of what is passed over */
-#define GROUPS_MAX     256 /* distinct groups: tables_check() keeps real ones far below */
 #define PATH_SIZE      200 /* a longer name cannot be known, and is cut in messages */
 
 struct group {
-    char *name;
+    struct group *next;
+    const char *name;
     unsigned line;
 };
 
@@ -26,10 +25,9 @@ struct walk {
     const char *file;
     const struct buf *content;
     yaml_parser_t parser;
-    yaml_event_t event;              /* the present one; zeroed when there is none */
-    bool broken;                     /* syntax error: there are no further events */
-    struct group groups[GROUPS_MAX]; /* seen so far */
-    size_t group_count;
+    yaml_event_t event;   /* the present one; zeroed when there is none */
+    bool broken;          /* syntax error: there are no further events */
+    struct group *groups; /* seen so far, in the snapshot's arena */
 };
 
 static unsigned line_of(const struct walk *w)
@@ -250,31 +248,34 @@ static void walk_setting(struct walk *w, struct entry *e)
 
 /* ---- groups ---- */
 
-static void walk_mapping(struct walk *w, const char *prefix, unsigned depth);
+static void walk_mapping(struct walk *w, const char *prefix);
 
 /* False: the group was there before, reported. */
 static bool note_group(struct walk *w, const char *name, unsigned line)
 {
-    for (size_t i = 0; i < w->group_count; i++) {
-        if (strcmp(w->groups[i].name, name) == 0) {
-            REPORT(w, line, "%s: given twice, first on line %u", name, w->groups[i].line);
+    for (const struct group *g = w->groups; g; g = g->next) {
+        if (strcmp(g->name, name) == 0) {
+            REPORT(w, line, "%s: given twice, first on line %u", name, g->line);
             return false;
         }
     }
-    if (w->group_count == GROUPS_MAX || !(w->groups[w->group_count].name = strdup(name))) {
-        REPORT(w, line, "%s: too many groups", name);
+    struct group *group = arena_alloc(&w->config->arena, sizeof *group);
+    const char *copy = arena_strdup(&w->config->arena, name);
+    if (!group || !copy) {
+        REPORT(w, line, "%s: no memory", name);
         return false;
     }
-    w->groups[w->group_count++].line = line;
+    *group = (struct group){w->groups, copy, line};
+    w->groups = group;
     return true;
 }
 
-static void walk_group(struct walk *w, const char *name, unsigned key_line, unsigned depth)
+static void walk_group(struct walk *w, const char *name, unsigned key_line)
 {
     if (!note_group(w, name, key_line) || !plain_node(w, name)) {
         skip_node(w);
     } else if (w->event.type == YAML_MAPPING_START_EVENT) {
-        walk_mapping(w, name, depth + 1);
+        walk_mapping(w, name);
     } else if (w->event.type != YAML_SCALAR_EVENT || !is_null(&w->event)) {
         /* A group whose settings are all commented out is null: fine. */
         REPORT(w, line_of(w), "%s: is a group of settings, not a %s", name,
@@ -306,15 +307,11 @@ static bool join_name(const struct walk *w, const char *prefix, char name[PATH_S
     return n < PATH_SIZE && strlen(key) == w->event.data.scalar.length;
 }
 
-/* The present event is the mapping's first, then its last. */
-static void walk_mapping(struct walk *w, const char *prefix, unsigned depth)
+/* The present event is the mapping's first, then its last. Only known groups are entered: the recursion is as
+ * deep as the names in the tables. */
+static void walk_mapping(struct walk *w, const char *prefix)
 {
     char name[PATH_SIZE];
-    if (depth > DEPTH_MAX) {
-        REPORT(w, line_of(w), "%s: groups are nested too deep", prefix);
-        skip_node(w);
-        return;
-    }
     while (next(w) && w->event.type != YAML_MAPPING_END_EVENT) {
         unsigned line = line_of(w);
         bool usable = w->event.type == YAML_SCALAR_EVENT && plain_node(w, "a key");
@@ -331,7 +328,7 @@ static void walk_mapping(struct walk *w, const char *prefix, unsigned depth)
         } else if (e) {
             walk_setting(w, e);
         } else if (possible && group_exists(w->config, name)) {
-            walk_group(w, name, line, depth);
+            walk_group(w, name, line);
         } else {
             report_unknown(w, name, possible, line);
         }
@@ -351,7 +348,7 @@ static void walk_document(struct walk *w)
     if (!plain_node(w, "the file")) {
         skip_node(w);
     } else if (w->event.type == YAML_MAPPING_START_EVENT) {
-        walk_mapping(w, "", 1);
+        walk_mapping(w, "");
     } else if (w->event.type != YAML_SCALAR_EVENT || !is_null(&w->event)) {
         REPORT(w, line_of(w), "%s", "the file must consist of groups of settings, such as \"server:\"");
         skip_node(w);
@@ -389,9 +386,6 @@ bool config_walk_file(struct config *c, struct problems *p, const char *file)
     }
     yaml_event_delete(&w->event);
     yaml_parser_delete(&w->parser);
-    for (size_t i = 0; i < w->group_count; i++) {
-        free(w->groups[i].name);
-    }
 out:
     free(w);
     buf_free(&content);

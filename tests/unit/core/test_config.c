@@ -107,6 +107,11 @@ struct bad {
 START_TEST(bad_environment_values_are_refused)
 {
     static const struct bad cases[] = {
+        /* a long value is cut, between characters */
+        {"SERVER_PORT=0123456789012345678901234567890123456789012345678901234567890123456789가나다라마",
+         "environment SERVER_PORT: "
+         "\"0123456789012345678901234567890123456789012345678901234567890123456789가나...\" is "
+         "not a whole number (1 to 65535)"},
         {"SERVER_PORT=abc", "environment SERVER_PORT: \"abc\" is not a whole number (1 to 65535)"},
         {"SERVER_PORT=70000", "environment SERVER_PORT: 70000 is out of range (1 to 65535)"},
         {"SERVER_PORT=0", "environment SERVER_PORT: 0 is out of range (1 to 65535)"},
@@ -134,7 +139,7 @@ START_TEST(bad_environment_values_are_refused)
         {"CORS_ALLOWED_ORIGINS=a,b,c,d",
          "environment CORS_ALLOWED_ORIGINS: a list of 4 items is out of range (at most 3 items)"},
         {"JWT_ALGORITHMS=HS256,none",
-         "environment JWT_ALGORITHMS: \"none\" is not known (at least 1 items of HS256, HS384, HS512)"},
+         "environment JWT_ALGORITHMS: \"none\" is not known (at least 1 item of HS256, HS384, HS512)"},
         {"OUTAGE_MODE=queue", "environment OUTAGE_MODE: \"queue\" is not known (one of refuse, hold)"},
         {"KOS_CONNECT_TIMEOUT=3",
          "environment KOS_CONNECT_TIMEOUT: \"3\" is not a duration such as 250ms, 3s, 10m, 4h "

@@ -76,6 +76,7 @@ START_TEST(wrong_files_are_refused_with_file_line_and_name)
         {"cache: {custmer: {soft_age: 1h}}\n",
          "@:1: cache.custmer: unknown setting; did you mean cache.customer?"},
         {"other: {x: [1, {y: 2}]}\n", "@:1: other: unknown setting"},
+        {"server: {port: 1, '': 2}\n", "@:1: server.: unknown setting"},
         {"\"server\\0\": {}\n", "@:1: server: unknown setting"},
         {"\"a\\nb\": 1\n", "@:1: a?b: unknown setting"},
         {"? [1, 2]\n: 3\n", "@:1: the file: a key is not a text"},
@@ -103,7 +104,7 @@ START_TEST(wrong_files_are_refused_with_file_line_and_name)
         {"cors: {allowed_origins: [a, b, c, d]}\n",
          "@:1: cors.allowed_origins: a list of 4 items is out of range (at most 3 items)"},
         {"jwt: {algorithms: []}\n",
-         "@:1: jwt.algorithms: an empty value is not accepted (at least 1 items of HS256, "
+         "@:1: jwt.algorithms: an empty value is not accepted (at least 1 item of HS256, "
          "HS384, HS512)"},
         {"cors: {allowed_origins: {a: b}}\n", "@:1: cors.allowed_origins: is a single value, not a group"},
         /* secrets are not shown */
