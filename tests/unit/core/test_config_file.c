@@ -76,7 +76,7 @@ START_TEST(wrong_files_are_refused_with_file_line_and_name)
         {"cache: {custmer: {soft_age: 1h}}\n",
          "@:1: cache.custmer: unknown setting; did you mean cache.customer?"},
         {"other: {x: [1, {y: 2}]}\n", "@:1: other: unknown setting"},
-        {"server: {port: 1, '': 2}\n", "@:1: server.: unknown setting"},
+        {"server: {port: 1, '': 2}\n", "@:1: server.: unknown setting; did you mean server?"},
         {"\"server\\0\": {}\n", "@:1: server: unknown setting"},
         {"\"a\\nb\": 1\n", "@:1: a?b: unknown setting"},
         {"? [1, 2]\n: 3\n", "@:1: the file: a key is not a text"},
