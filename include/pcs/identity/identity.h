@@ -17,9 +17,9 @@
 
 #define IDENTITY_TOKEN_MAX  4096 /* bytes of a token (contract) */
 #define IDENTITY_LINES_MAX  16   /* lines of one token; more is a bad token */
-#define IDENTITY_NAME_MAX   128  /* bytes of subject and of customer id */
+#define IDENTITY_NAME_MAX   255  /* bytes of subject and of customer id */
 #define IDENTITY_SECRET_MIN 32   /* bytes of JWT_SECRET (contract 6) */
-#define IDENTITY_LINE_LEN   11  /* digits of a normalised line number */
+#define IDENTITY_LINE_LEN   11   /* digits of a normalised line number */
 
 /* ---- settings and metrics ---- */
 
@@ -64,10 +64,10 @@ enum identity_result {
 
 /* Immutable; belongs to the reactor that verified it. */
 struct identity {
-    const char *subject;                      /* `sub`, else `userId`; never empty, no control characters */
-    const char *customer_id;                  /* "" when the token has none */
+    const char *subject;                        /* `sub`, else `userId`; never empty, no control characters */
+    const char *customer_id;                    /* "" when the token has none */
     const char (*lines)[IDENTITY_LINE_LEN + 1]; /* normalised, each once */
-    unsigned line_count;                      /* may be 0 for ADMIN only */
+    unsigned line_count;                        /* may be 0 for ADMIN only */
     bool admin;
     int64_t expires_at; /* Unix seconds: the first second in which the token is no longer good */
 };
