@@ -485,5 +485,9 @@ int main(int argc, char **argv)
     }
     cJSON_Delete(vectors);
     printf("%d passed, %d failed\n", passed, failed);
+    if (number == 0) {
+        fprintf(stderr, "%s: holds no vectors\n", argv[1]);
+        return 2;
+    }
     return failed == 0 ? 0 : 1;
 }
