@@ -41,7 +41,7 @@ struct catalogue {
     unsigned refs; /* own thread only */
     struct arena arena;
     struct product *products;
-    size_t count;
+    size_t count, capacity;
     const char **json; /* parallel: members of Product, ready-made, without braces */
     int64_t filled_at; /* Unix ms when KOS answered */
     char token[64];    /* the cache entry it came from; "" when it came from KOS directly */
