@@ -30,29 +30,41 @@ struct lease_result {
 struct lease_lookup;
 typedef void (*lease_found)(void *arg, const struct lease_result *result);
 
-/* GET, and on a miss SET NX PX, and if that was lost GET again. head_only > 0: fetch only that many bytes of
- * a value (GETRANGE), for callers that keep the rest in memory. NULL: no memory, no callback. */
+/* GET; on a miss SET NX GET PX, which takes the lease or says what is there by now. head_only > 0: fetch only
+ * that many bytes of a value (GETRANGE), for callers that keep the rest in memory. A key of another type, or
+ * an empty text, is garbage: it is deleted and the lease taken. Any other error of Redis (LOADING, READONLY,
+ * OOM, ...) is LEASE_NONE, as are late, lost and skipped commands. found is called once, never before this
+ * returned; the look-up ends with it. NULL: no memory, or the link is being destroyed; no callback. Own
+ * thread. */
 struct lease_lookup *lease_get(struct redis_link *link, const char *key, size_t head_only, lease_found found,
                                void *arg);
+/* No callback after this. A lease that was being taken stays until it expires. */
 void lease_cancel(struct lease_lookup *lookup);
 
+/* In the four below done may be NULL and NULL is returned as by redis_command(). key, token, value and holder
+ * are copied. The scripts never fail on a key of another type. */
+
 /* Stores value for ttl_ms if the key still begins with token (the lease, or the first token_len bytes of the
- * value that is being refreshed). done (may be NULL) gets an integer reply: 1 stored, 0 not. */
-void lease_fill(struct redis_link *link, const char *key, const char *token, size_t token_len,
-                const char *value, size_t len, int64_t ttl_ms, redis_done done, void *arg);
+ * value that is being refreshed; an empty token never matches). done gets an integer reply: 1 stored, 0 not.
+ */
+struct redis_call *lease_fill(struct redis_link *link, const char *key, const char *token, size_t token_len,
+                              const char *value, size_t len, int64_t ttl_ms, redis_done done, void *arg);
 /* Gives an unused lease back (deletes it if it is still there). */
 void lease_return(struct redis_link *link, const char *key, const char *token);
-/* Deletes the key: the invalidation. done is told, since it has to be repeated until Redis has acknowledged.
- */
+/* Deletes the key: the invalidation. Has to be repeated until done was told REDIS_REPLIED with an integer. */
 struct redis_call *lease_drop(struct redis_link *link, const char *key, redis_done done, void *arg);
 
 /* A holder's key between instances: SET NX PX, renew and delete only by the holder (DESIGN.md, Claim before
- * read). */
+ * read). A key without an expiry or of another type is no hold but garbage, and is taken over. Taking twice
+ * is harmless: a command whose outcome is unknown may be repeated. */
+
+/* Status OK: taken, or held by this holder already; nil: somebody else's. */
 struct redis_call *hold_take(struct redis_link *link, const char *key, const char *holder, int64_t ttl_ms,
-                             redis_done done, void *arg); /* status OK: taken; nil: somebody else's */
+                             redis_done done, void *arg);
+/* Integer 1: renewed or taken anew; 0: somebody else's. */
 struct redis_call *hold_renew(struct redis_link *link, const char *key, const char *holder, int64_t ttl_ms,
-                              redis_done done,
-                              void *arg); /* integer 1: renewed or taken anew; 0: somebody else's */
+                              redis_done done, void *arg);
+/* Deletes the key if holder still has it. */
 void hold_release(struct redis_link *link, const char *key, const char *holder);
 
 #endif

@@ -42,25 +42,33 @@ extern const struct config_section redis_config_section;
 extern struct metric_family *const redis_metrics[];
 extern const size_t redis_metrics_count;
 
-/* breaker: shared by all links of the process. Connects in the background and for ever after, with jittered
- * back-off. The host name is resolved off the loop. */
+/* breaker: shared by all links of the process; NULL: none. Late and lost commands are its failures, every
+ * reply a success. Connects in the background, for ever, with back-off (50 ms .. 2 s, jittered); the host
+ * name is resolved off the loop. The configuration is copied. SIGPIPE has to be ignored by the process. NULL
+ * with a sentence in err. */
 struct redis_link *redis_link_create(struct reactor *reactor, const struct redis_config *config,
                                      struct breaker *breaker, char *err, size_t errlen);
-/* Pending callbacks run with REDIS_LOST; handles are closed; freed once they are. */
+/* Callbacks that are due run before it returns (REDIS_LOST, or REDIS_SKIPPED); none comes later. Its handles
+ * close and its memory is freed in the loop's next turns. */
 void redis_link_destroy(struct redis_link *link);
+/* AUTH and SELECT have been accepted and the connection stands. */
 bool redis_link_up(const struct redis_link *link);
 /* Called (own thread) each time the link becomes usable: the moment to repeat what could not be said. One
- * slot. */
+ * slot; up NULL: nobody. */
 void redis_on_up(struct redis_link *link, void (*up)(void *arg), void *arg);
 
 struct redis_arg {
     const char *data;
     size_t len;
 };
-/* timeout_ms 0: the configured deadline. args are copied before it returns. done may be NULL (fire and
- * forget). NULL: no memory, no callback. */
+/* One command, arguments as they are (never a format). It leaves with all others of this turn of the loop in
+ * one write. timeout_ms 0: the configured deadline. args are copied. done may be NULL (fire and forget: the
+ * handle must not be used then); reply lives until done returns. A command may have been carried out even if
+ * it was LATE or LOST: it must be repeatable. SUBSCRIBE, MONITOR and the like must not be sent. NULL: no
+ * memory, or the link is being destroyed; no callback. */
 struct redis_call *redis_command(struct redis_link *link, uint32_t timeout_ms, redis_done done, void *arg,
                                  const struct redis_arg *args, size_t count);
+/* Only before its callback. The command may be carried out all the same. */
 void redis_cancel(struct redis_call *call);
 
 #endif
