@@ -143,6 +143,8 @@ void sim_send(struct sim_req *req, struct sim_answer *a, enum sim_way way, size_
         sim_answer_free(a);
         return;
     }
+    if (a->status == 204 || a->status == 304)
+        a->body.length = 0;
     if (way == SIM_PLAIN || (a->body.length == 0 && way != SIM_CHUNKED)) {
         response = MHD_create_response_from_buffer(a->body.length, a->body.data, MHD_RESPMEM_MUST_FREE);
         if (!response)

@@ -25,7 +25,7 @@ struct kos_product {
 
 struct kos_customer {
     char line[12];
-    char status[16]; /* "" = not given */
+    char status[32]; /* "" = not given */
     char inquiry_result[8];
     char order_result[8];
     bool answers_inactive; /* inquiry answers 0000 although the line is not active */

@@ -47,9 +47,11 @@ static void read_body(struct ask *a, const struct sim_req *req)
     id = text_member(body, "requestId", a->request_id, sizeof a->request_id);
     line = text_member(body, "lineNumber", a->line, sizeof a->line);
     line = line && strlen(a->line) == 11 && strspn(a->line, "0123456789") == 11;
-    codes = a->operation != KOS_CHANGE ||
-            (text_member(body, "currentProductCode", a->current, sizeof a->current) &
-             text_member(body, "targetProductCode", a->target, sizeof a->target));
+    codes = true;
+    if (a->operation == KOS_CHANGE) {
+        codes = text_member(body, "currentProductCode", a->current, sizeof a->current);
+        codes = text_member(body, "targetProductCode", a->target, sizeof a->target) && codes;
+    }
     if (!id)
         sim_copy(a->bad, sizeof a->bad, "9001");
     else if (!line)
