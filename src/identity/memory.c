@@ -7,8 +7,8 @@
  * can fill it.
  *
  * Entries lie in an array handed out in order, chained from a hash table by index. When it is full, a hand
- * goes round (second chance): an entry that was used since the hand last passed is spared once, an expired
- * one is not. */
+ * goes round (second chance): an entry that was used again since the hand last passed is spared, unless it
+ * has expired. */
 #include "identity/verifier.h"
 
 #include <openssl/core_names.h>
@@ -28,7 +28,7 @@ struct entry {
     int64_t expires_at;
     uint32_t next; /* in its bucket, or in the free list */
     uint8_t fault;
-    bool used; /* since the hand last passed */
+    bool used; /* again, since the hand last passed */
 };
 
 struct identity_memory {
@@ -129,8 +129,7 @@ static void remember(struct identity_memory *m, const uint64_t key[2], int64_t n
                                        .held = held,
                                        .expires_at = expires_at,
                                        .next = *bucket,
-                                       .fault = (uint8_t)fault,
-                                       .used = true};
+                                       .fault = (uint8_t)fault};
     if (held)
         held->refs++;
     *bucket = index;

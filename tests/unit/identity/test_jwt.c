@@ -242,7 +242,7 @@ START_TEST(malleable_forms_are_refused)
     const char *digit = strchr(digits, token[last]);
 
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        ck_assert_int_gt(asprintf(&other, "%s%s", token, tails[i]), 0);
+        other = text_of("%s%s", token, tails[i]);
         assert_result(m, other, IDENTITY_INVALID, NULL);
         free(other);
     }
@@ -269,19 +269,19 @@ START_TEST(parts_that_are_missing_or_too_many)
     assert_result(m, "a", IDENTITY_INVALID, why);
     assert_result(m, "a..c", IDENTITY_INVALID, why);
     assert_result(m, "....", IDENTITY_INVALID, why);
-    ck_assert_int_gt(asprintf(&text, "%s.", input), 0); /* signature stripped */
+    text = text_of("%s.", input); /* signature stripped */
     assert_result(m, text, IDENTITY_INVALID, why);
     free(text);
-    ck_assert_int_gt(asprintf(&text, "%s.", none), 0); /* RFC 7519 6.1, unsecured */
+    text = text_of("%s.", none); /* RFC 7519 6.1, unsecured */
     assert_result(m, text, IDENTITY_INVALID, why);
     free(text);
-    ck_assert_int_gt(asprintf(&text, "%s.AAAA", none), 0);
+    text = text_of("%s.AAAA", none);
     assert_result(m, text, IDENTITY_INVALID, "token's alg is not a configured one");
     free(text);
-    ck_assert_int_gt(asprintf(&text, "%s.AAAA", token), 0); /* four parts */
+    text = text_of("%s.AAAA", token); /* four parts */
     assert_result(m, text, IDENTITY_INVALID, why);
     free(text);
-    ck_assert_int_gt(asprintf(&text, "%s.AAAA.AAAA", token), 0); /* a JWE's five */
+    text = text_of("%s.AAAA.AAAA", token); /* a JWE's five */
     assert_result(m, text, IDENTITY_INVALID, why);
     free(text);
     free(token);
@@ -300,7 +300,7 @@ START_TEST(replaced_payload_and_short_signature)
                                 "{\"sub\":\"u1\",\"role\":\"ADMIN\",\"exp\":1800000100}");
     char *text;
 
-    ck_assert_int_gt(asprintf(&text, "%s%s", input, strrchr(token, '.')), 0);
+    text = text_of("%s%s", input, strrchr(token, '.'));
     assert_result(m, text, IDENTITY_INVALID, "token signature does not fit");
     free(text);
     token[strlen(token) - 3] = '\0'; /* 30 bytes of the right signature */
@@ -319,11 +319,8 @@ START_TEST(size_is_bounded)
 
     for (size_t pad = 2900; pad < 3100; pad++) {
         char *payload, *token;
-        ck_assert_int_gt(
-            asprintf(&payload,
-                     "{\"sub\":\"u1\",\"lineNumber\":\"01012345678\",\"exp\":1800000100,\"p\":\"%*s\"}",
-                     (int)pad, ""),
-            0);
+        payload = text_of("{\"sub\":\"u1\",\"lineNumber\":\"01012345678\",\"exp\":1800000100,\"p\":\"%*s\"}",
+                          (int)pad, "");
         token = hs256_token(payload);
         if (strlen(token) <= IDENTITY_TOKEN_MAX)
             assert_result(m, token, IDENTITY_OK, "ok");

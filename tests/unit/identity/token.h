@@ -10,6 +10,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,18 @@
 
 #define SECRET "0123456789abcdef0123456789abcdef0123456789abcdef"
 #define NOW    INT64_C(1800000000)
+
+/* printf into memory of its own */
+__attribute__((format(printf, 1, 2), unused)) static char *text_of(const char *format, ...)
+{
+    char *out = NULL;
+    va_list args;
+
+    va_start(args, format);
+    ck_assert_int_ge(vasprintf(&out, format, args), 0);
+    va_end(args);
+    return out;
+}
 
 static inline char *b64url(const void *data, size_t len)
 {
@@ -42,7 +55,7 @@ static inline char *signing_input(const char *header, const char *payload)
 {
     char *h = b64url(header, strlen(header)), *p = b64url(payload, strlen(payload)), *out;
 
-    ck_assert_int_gt(asprintf(&out, "%s.%s", h, p), 0);
+    out = text_of("%s.%s", h, p);
     free(h);
     free(p);
     return out;
@@ -52,7 +65,7 @@ static inline char *with_signature(char *input, const void *signature, size_t le
 {
     char *s = b64url(signature, len), *out;
 
-    ck_assert_int_gt(asprintf(&out, "%s.%s", input, s), 0);
+    out = text_of("%s.%s", input, s);
     free(s);
     free(input);
     return out;
@@ -154,7 +167,7 @@ static inline enum identity_result present(struct identity_memory *m, const char
     char *header;
     enum identity_result result;
 
-    ck_assert_int_gt(asprintf(&header, "Bearer %s", token), 0);
+    header = text_of("Bearer %s", token);
     *out = NULL;
     result = identity_authenticate(m, header, strlen(header), now, out, reason);
     ck_assert((result == IDENTITY_OK) == (*out != NULL));
