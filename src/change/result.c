@@ -326,7 +326,7 @@ void result_json(struct buf *out, const char *name, const struct change_record *
     buf_json_str(out, "resultCode", result_code(c));
     buf_json_str(out, "resultMessage", result_message(c, view->english));
     buf_json_str(out, "failureReason", result_failure_reason(c, view->english, scratch, sizeof scratch));
-    if (c->changed_product_json) {
+    if (c->state == CHANGE_COMPLETED && c->changed_product_json) {
         buf_json_raw(out, "changedProduct", c->changed_product_json, strlen(c->changed_product_json));
     }
     buf_json_str(out, "kosOrderNumber", c->kos_order_number);

@@ -53,8 +53,11 @@ void change_service_forward_invalidations(struct change_service *svc);
 void change_service_drain(struct change_service *svc);
 /* Changes that have an order under way or an outcome not yet on disk. */
 size_t change_service_busy(const struct change_service *svc);
-/* Every remaining change is let go (the journal has it); handles are closed, then svc is freed. */
-void change_service_destroy(struct change_service *svc);
+/* The process ends: every remaining change is let go as soon as the journal has answered it. */
+void change_service_let_go(struct change_service *svc);
+/* Nothing of the service is under way any more: it may be freed. */
+bool change_service_idle(const struct change_service *svc);
+void change_service_free(struct change_service *svc);
 
 /* ---- asking for a change ---- */
 
@@ -62,6 +65,7 @@ struct change_request {
     const char *subject, *customer_id, *actor;
     const char *line, *current_code, *target_code; /* validated forms */
     const char *idempotency_key;                   /* NULL: none */
+    const char *dates; /* the body's dates in one normal form, for the hash of the body; NULL: none */
     const char *correlation_id, *traceparent;
     bool async;    /* Prefer: respond-async */
     bool frontend; /* asked on /api/v1 */
@@ -113,7 +117,7 @@ struct change_lookup;
 typedef void (*change_looked_up)(void *arg, enum change_found found, const struct change_record *record);
 /* This journal, then Redis, then PostgreSQL. Exactly one done, never before it returned, none after cancel.
  */
-struct change_lookup *change_look_up(struct change_service *svc, const char *request_id, uint64_t deadline_ns,
+struct change_lookup *change_look_up(struct change_service *svc, const char *request_id,
                                      change_looked_up done, void *arg);
 void change_look_up_cancel(struct change_lookup *l);
 

@@ -62,24 +62,26 @@ struct http_field_error {
     const char *field, *message;
 };
 
+struct http_header {
+    const char *name, *value; /* copied; CR, LF and empty values are refused by dropping the header, logged */
+};
+
 /* What an error says beyond code and message; every member may be absent (NULL, 0). Texts live until the call
  * returns. */
 struct http_error_extra {
     const char *details;
     const struct http_field_error *fields;
     size_t field_count;
-    const char *checks_json;       /* an array, ready-made */
-    const char *result_code;       /* KOS's own */
-    const char *next_actions_json; /* an array, ready-made */
-    const char *request_id;        /* the change; a Location header is added when location is set */
-    const char *location;          /* absolute path */
-    int retry_after;               /* seconds; > 0: header and body member */
-    bool replayed;                 /* adds Idempotent-Replayed: true */
-    const char *reason;            /* for the log only: why, in words */
-};
-
-struct http_header {
-    const char *name, *value; /* copied; CR, LF and empty values are refused by dropping the header, logged */
+    const char *checks_json;           /* an array, ready-made */
+    const char *result_code;           /* KOS's own */
+    const char *next_actions_json;     /* an array, ready-made */
+    const char *request_id;            /* the change; a Location header is added when location is set */
+    const char *location;              /* absolute path */
+    int retry_after;                   /* seconds; > 0: header and body member */
+    bool replayed;                     /* adds Idempotent-Replayed: true */
+    const struct http_header *headers; /* further ones, e.g. RateLimit of a 429 */
+    size_t header_count;
+    const char *reason; /* for the log only: why, in words; must live as long as the request */
 };
 
 /* The readable face of a request. Everything points into the request and lives as long as it. */
@@ -128,6 +130,10 @@ struct http_config {
 extern const struct config_section http_config_section;
 extern struct metric_family *const http_metrics[];
 extern const size_t http_metrics_count;
+/* Main thread, before metrics_register(): makes the label sets of pcs_http_requests_total and
+ * _request_seconds from a route table that lives for ever. Once a table; servers of a table that was never
+ * bound count as "unmatched". */
+void http_metrics_bind(const struct http_route *routes, size_t count);
 
 /* A listening socket with SO_REUSEPORT on bind:port (port 0: any; *port is set). -1 with a sentence in err.
  */
@@ -154,6 +160,8 @@ const char *http_header(const struct http_request *rq, const char *name);
 const char *http_query(struct http_request *rq, const char *name, bool *twice);
 /* A path parameter by its name in the route. Never NULL for a name that the route has. */
 const char *http_param(const struct http_request *rq, const char *name);
+/* The client's socket, for peer credentials on a Unix socket. Not to be read, written or closed. */
+int http_client_fd(const struct http_request *rq);
 /* Does Prefer hold this preference (RFC 7240)? */
 bool http_prefers(const struct http_request *rq, const char *preference);
 /* The absolute path a client should use for a path of the family that was called ("/request/ID" or

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The durable states (DESIGN.md, "A change"). Everything before the intent lives in memory only. */
+/* The durable states (DESIGN.md, "A change"). Everything before the intent lives in memory only. The numbers
+ * are in the journal's file: new states are added at the end. */
 enum change_state {
     CHANGE_ACCEPTED,    /* durable, waiting to be sent, cancellable: async and hold */
     CHANGE_SENDING,     /* the order may be on its way; without an outcome it is in doubt */
@@ -25,6 +26,9 @@ const char *change_state_name(enum change_state s); /* "ACCEPTED", ... */
 bool change_state_parse(const char *name, enum change_state *s);
 /* Is it over? Everything but ACCEPTED and SENDING. */
 bool change_state_final(enum change_state s);
+/* May an open change go from one state to the other? ACCEPTED -> SENDING, NOT_SENT, INVALID, CANCELLED,
+ * EXPIRED; SENDING -> COMPLETED, REFUSED, NOT_SENT, NOT_APPLIED. */
+bool change_transition_ok(enum change_state from, enum change_state to);
 
 struct change_record {
     const char *request_id; /* UUIDv7 */
@@ -63,7 +67,7 @@ struct change_record {
     int64_t first_baseline_at, last_baseline_at; /* inquiries that still showed the baseline */
     int64_t checks;                              /* inquiries made so far */
 
-    int64_t first_status; /* HTTP status of the first answer, for replays; 0: not answered yet */
+    int64_t first_status; /* HTTP status of the first answer, for replays; 0: none noted */
 };
 
 #endif

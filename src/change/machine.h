@@ -1,0 +1,54 @@
+/* machine.h - between the machine (machine.c), the work of its phases (work.c) and its life (life.c).
+ *
+ * A *_start function begins the work of a phase: true, it is under way and its callback stores the result in
+ * c and calls change_advance(); false, it could not be begun (no memory). */
+#ifndef CHANGE_MACHINE_H
+#define CHANGE_MACHINE_H
+
+#include "change/service.h"
+
+/* --- machine.c --- */
+void change_run(struct change *c, enum phase first);
+void change_advance(struct change *c);
+void change_on_journal(struct journal_op *op);
+void change_on_wait(uv_timer_t *timer);
+void change_answer_with(struct change *c, const struct change_answer *a);
+/* The time of the request is up: the truth as far as it is known; ends the change when nothing was promised.
+ */
+void change_time_up(struct change *c);
+/* The caller is gone, or has been told that nothing was ordered: keeps that word. */
+void change_abandon(struct change *c);
+/* Nothing reached KOS. Returns the next phase. */
+enum phase change_not_sent(struct change *c, const char *why);
+void change_drain(struct change *c);
+const char *change_phase_name(enum phase p);
+
+/* --- work.c --- */
+bool change_hold_start(struct change *c);
+bool change_foreign_start(struct change *c);
+bool change_load_start(struct change *c);
+bool change_admit_start(struct change *c);
+bool change_order_start(struct change *c);
+bool change_drop_start(struct change *c);
+bool change_ask_start(struct change *c);
+void change_wait_start(struct change *c, int64_t ms);
+/* Deletes the cached customer ahead of the order; nobody waits for it. */
+void change_drop_ahead(struct change *c);
+/* Brings what was loaded into the record: names, pre-check, changed product. target: NULL when there is none.
+ */
+void change_take_facts(struct change *c, const struct product *target);
+/* The intent is on disk: the line's keys are renewed, other instances can see it. */
+void change_opened(struct change *c);
+/* The outcome is on disk: counted, logged, shared, told to whoever waits. */
+void change_ended(struct change *c);
+/* Fills c->event for the outcome that the record is in; leaves it empty when nobody is to be told. */
+void change_make_event(struct change *c);
+/* The journal could not take the outcome: the same phase again after a while. */
+enum phase change_again_later(struct change *c, enum phase same);
+/* The journal says that somebody else has ended it: tell what is on disk, and end. */
+enum phase change_settled_elsewhere(struct change *c);
+int64_t change_retry_delay_ms(struct change *c);
+int64_t change_first_ask_ms(const struct change *c);
+struct settle_rules change_settle_rules(const struct change *c);
+
+#endif

@@ -1,0 +1,245 @@
+/* shared.c - who works on which change, who waits for it, and who was told of the outage. */
+#include "change/shared.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define OUTAGE_LINES_MAX 65536
+
+struct owned {
+    char request_id[UUID_LEN + 1];
+    UT_hash_handle hh;
+};
+
+struct watched {
+    char request_id[UUID_LEN + 1];
+    struct change_watch *waiting;
+    UT_hash_handle hh;
+};
+
+struct told {
+    char line[LINE_LEN + 1];
+    UT_hash_handle hh;
+};
+
+struct change_shared {
+    struct journal *journal;
+    struct history *history;
+    pthread_mutex_t lock;
+    struct owned *owned;
+    struct watched *watched;
+    struct told *told;
+    _Atomic bool outage;
+};
+
+struct change_shared *change_shared_new(struct journal *journal, struct history *history)
+{
+    struct change_shared *s = calloc(1, sizeof *s);
+    if (s) {
+        s->journal = journal;
+        s->history = history;
+        pthread_mutex_init(&s->lock, NULL);
+    }
+    return s;
+}
+
+void change_shared_free(struct change_shared *s)
+{
+    struct owned *o, *o_next;
+    struct told *t, *t_next;
+    struct watched *w, *w_next;
+    if (!s) {
+        return;
+    }
+    HASH_ITER(hh, s->owned, o, o_next)
+    {
+        HASH_DEL(s->owned, o);
+        free(o);
+    }
+    HASH_ITER(hh, s->told, t, t_next)
+    {
+        HASH_DEL(s->told, t);
+        free(t);
+    }
+    HASH_ITER(hh, s->watched, w, w_next)
+    {
+        HASH_DEL(s->watched, w);
+        free(w);
+    }
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+struct journal *change_journal(struct change_shared *s)
+{
+    return s->journal;
+}
+
+struct history *change_history(struct change_shared *s)
+{
+    return s->history;
+}
+
+bool owned_add(struct change_shared *s, const char *request_id)
+{
+    struct owned *found;
+    struct owned *o = malloc(sizeof *o);
+    if (!o) {
+        return true;
+    }
+    memcpy(o->request_id, request_id, sizeof o->request_id);
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND_STR(s->owned, request_id, found);
+    if (!found) {
+        HASH_ADD_STR(s->owned, request_id, o);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (found) {
+        free(o);
+    }
+    return !found;
+}
+
+void owned_remove(struct change_shared *s, const char *request_id)
+{
+    struct owned *o;
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND_STR(s->owned, request_id, o);
+    if (o) {
+        HASH_DEL(s->owned, o);
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(o);
+}
+
+bool watch_add(struct change_shared *s, struct change_watch *w)
+{
+    struct watched *list;
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND_STR(s->watched, w->request_id, list);
+    if (!list && (list = calloc(1, sizeof *list)) != NULL) {
+        memcpy(list->request_id, w->request_id, sizeof list->request_id);
+        HASH_ADD_STR(s->watched, request_id, list);
+    }
+    if (list) {
+        w->next = list->waiting;
+        list->waiting = w;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return list != NULL;
+}
+
+static void watch_deliver(struct msg *m)
+{
+    struct change_watch *w = (struct change_watch *)m;
+    if (!w->cancelled) {
+        w->ended(w->arg, w->final);
+    }
+    free(w);
+}
+
+/* Under the lock: takes the list of one change apart and posts each waiter to its reactor. */
+static void post_all(struct change_shared *s, struct watched *list, bool final)
+{
+    HASH_DEL(s->watched, list);
+    struct change_watch *w = list->waiting;
+    while (w) {
+        struct change_watch *next = w->next;
+        w->posted = true;
+        w->final = final;
+        w->msg.deliver = watch_deliver;
+        mailbox_reply(w->reply_to, &w->msg);
+        w = next;
+    }
+    free(list);
+}
+
+void watch_notify(struct change_shared *s, const char *request_id)
+{
+    struct watched *list;
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND_STR(s->watched, request_id, list);
+    if (list) {
+        post_all(s, list, true);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void watch_wake_all(struct change_shared *s)
+{
+    struct watched *list, *next;
+    pthread_mutex_lock(&s->lock);
+    HASH_ITER(hh, s->watched, list, next)
+    {
+        post_all(s, list, false);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void change_watch_cancel(struct change_watch *w)
+{
+    struct change_shared *s = w->shared;
+    struct watched *list;
+    pthread_mutex_lock(&s->lock);
+    if (w->posted) {
+        w->cancelled = true; /* it is in this thread's own inbox: freed there */
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
+    HASH_FIND_STR(s->watched, w->request_id, list);
+    struct change_watch **p = list ? &list->waiting : NULL;
+    while (p && *p && *p != w) {
+        p = &(*p)->next;
+    }
+    if (p && *p) {
+        *p = w->next;
+    }
+    if (list && !list->waiting) {
+        HASH_DEL(s->watched, list);
+        free(list);
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(w);
+}
+
+bool outage_first(struct change_shared *s, const char *line)
+{
+    struct told *found, *t = calloc(1, sizeof *t);
+    if (!t) {
+        return false;
+    }
+    memcpy(t->line, line, LINE_LEN);
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->outage, true);
+    HASH_FIND_STR(s->told, t->line, found);
+    bool first = !found && HASH_COUNT(s->told) < OUTAGE_LINES_MAX;
+    if (first) {
+        HASH_ADD_STR(s->told, line, t);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!first) {
+        free(t);
+    }
+    return first;
+}
+
+void outage_over(struct change_shared *s)
+{
+    struct told *all, *t, *next;
+    if (!atomic_load_explicit(&s->outage, memory_order_relaxed)) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->outage, false);
+    all = s->told;
+    s->told = NULL;
+    pthread_mutex_unlock(&s->lock);
+    HASH_ITER(hh, all, t, next)
+    {
+        HASH_DEL(all, t);
+        free(t);
+    }
+}

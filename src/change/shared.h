@@ -1,0 +1,37 @@
+/* shared.h - what the reactors' services share, each under a mutex held for nanoseconds. */
+#ifndef CHANGE_SHARED_H
+#define CHANGE_SHARED_H
+
+#include "pcs/change/change.h"
+#include "pcs/core/id.h"
+
+/* --- which changes somebody in this process is working on --- */
+/* False: somebody else has it already. Without memory: true, and nobody is kept from it. */
+bool owned_add(struct change_shared *s, const char *request_id);
+void owned_remove(struct change_shared *s, const char *request_id);
+
+/* --- who waits for a change to end --- */
+struct change_watch {
+    struct msg msg;
+    struct change_watch *next;
+    struct change_shared *shared;
+    struct mailbox *reply_to;
+    char request_id[UUID_LEN + 1];
+    void (*ended)(void *arg, bool final);
+    void *arg;
+    bool posted, cancelled, final;
+};
+bool watch_add(struct change_shared *s, struct change_watch *w);
+/* Any thread: tells everyone who waits for it, each on its own reactor. */
+void watch_notify(struct change_shared *s, const char *request_id);
+/* Any thread (shutdown): wakes all with false. */
+void watch_wake_all(struct change_shared *s);
+
+/* --- one record and one event per line and outage (CONTRACT.md 3, system-unavailable) --- */
+/* True for the first refusal of this line in the present outage. Bounded: past 65 536 lines nobody is the
+ * first. */
+bool outage_first(struct change_shared *s, const char *line);
+/* KOS has answered: the outage, if there was one, is over. Cheap when there was none. */
+void outage_over(struct change_shared *s);
+
+#endif

@@ -1,0 +1,474 @@
+/* work.c - the work of each phase: starts the child, stores its result, drives the machine. Decides nothing.
+ */
+#include "change/machine.h"
+#include "change/record_json.h"
+
+#include "pcs/change/result.h"
+#include "pcs/core/clock.h"
+#include "pcs/core/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOLD_MS        12000            /* the line's claim between instances while a request is looked at */
+#define HOLD_OPEN_MS   (20 * 60 * 1000) /* and while its change is open */
+#define ADMIT_AGAIN_MS 2000 /* how long an accepted change waits in the queue of orders at a time */
+#define RETRY_MAX_MS   30000
+
+static uint64_t after_ms(int64_t ms)
+{
+    return clock_mono_ns() + (uint64_t)(ms > 0 ? ms : 0) * NS_PER_MS;
+}
+
+static struct kos_caller caller_of(const struct change *c)
+{
+    return (struct kos_caller){.correlation_id =
+                                   c->rec.correlation_id ? c->rec.correlation_id : c->rec.request_id,
+                               .traceparent = c->rec.traceparent,
+                               .change_id = c->rec.request_id};
+}
+
+static void keep_notes(struct change *c, const struct kos_call_note *notes, size_t count)
+{
+    for (size_t i = 0; i < count && c->note_count < CHANGE_NOTES_MAX; i++) {
+        c->notes[c->note_count++] = notes[i];
+    }
+}
+
+static void tell_notes(struct change *c)
+{
+    tell_calls(c->svc, c->rec.request_id, c->notes, c->note_count, c->attempts);
+    c->note_count = 0;
+}
+
+/* ---- HOLD ---- */
+
+static void hold_advance(struct change *c)
+{
+    if (!c->hold_call && !c->idem_call) {
+        change_advance(c);
+    }
+}
+
+/* GET of the line's key after somebody else was found there: its value is their change's id. */
+static void on_foreign_holder(void *arg, enum redis_outcome outcome, const redisReply *reply)
+{
+    struct change *c = arg;
+    c->hold_call = NULL;
+    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING) {
+        uuid_parse(reply->str, reply->len, c->foreign_id);
+    }
+    if (!c->foreign_id[0]) {
+        c->hold_answer = HOLD_UNKNOWN; /* gone again, or garbage: it guards nothing */
+    }
+    hold_advance(c);
+}
+
+static void on_hold(void *arg, enum redis_outcome outcome, const redisReply *reply)
+{
+    struct change *c = arg;
+    c->hold_call = NULL;
+    if (outcome != REDIS_REPLIED || reply->type == REDIS_REPLY_ERROR) {
+        c->hold_answer = HOLD_UNKNOWN;
+    } else if (reply->type == REDIS_REPLY_NIL) {
+        char key[KEY_MAX];
+        redis_key_line(key, c->rec.line);
+        struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
+        c->hold_answer = HOLD_FOREIGN;
+        c->hold_call = redis_command(c->svc->redis, 0, on_foreign_holder, c, args, 2);
+    } else {
+        c->hold_answer = HOLD_OURS;
+        c->held = true;
+    }
+    hold_advance(c);
+}
+
+static void on_idem(void *arg, enum redis_outcome outcome, const redisReply *reply)
+{
+    struct change *c = arg;
+    c->idem_call = NULL;
+    /* our own journal did not know the key (CLAIM), so whoever left it there is another instance */
+    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING &&
+        uuid_parse(reply->str, reply->len, c->foreign_id)) {
+        c->foreign_is_key = true;
+    }
+    hold_advance(c);
+}
+
+bool change_hold_start(struct change *c)
+{
+    char key[KEY_MAX];
+    redis_key_line(key, c->rec.line);
+    c->hold_call = hold_take(c->svc->redis, key, c->rec.request_id, HOLD_MS, on_hold, c);
+    if (c->rec.idem_key) {
+        redis_key_idem(key, c->rec.idem_key);
+        struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
+        c->idem_call = redis_command(c->svc->redis, 0, on_idem, c, args, 2);
+    }
+    return c->hold_call || c->idem_call;
+}
+
+/* ---- ELSEWHERE ---- */
+
+static void on_foreign(void *arg, enum redis_outcome outcome, const redisReply *reply)
+{
+    struct change *c = arg;
+    c->foreign_call = NULL;
+    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING &&
+        !record_decode(reply->str, reply->len, &c->arena, &c->foreign)) {
+        c->foreign.request_id = NULL;
+    }
+    change_advance(c);
+}
+
+bool change_foreign_start(struct change *c)
+{
+    char key[KEY_MAX];
+    redis_key_request(key, c->foreign_id);
+    struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
+    c->foreign_call = redis_command(c->svc->redis, 0, on_foreign, c, args, 2);
+    return c->foreign_call != NULL;
+}
+
+/* ---- LOAD ---- */
+
+static const char *keep(struct arena *arena, const char *text)
+{
+    return text ? arena_strdup(arena, text) : NULL;
+}
+
+/* Where a load puts what it finds: not over the facts that the record still shows. */
+static struct arena *loading(struct change *c)
+{
+    return &c->facts[1 - c->facts_now];
+}
+
+static void on_customer(void *arg, const struct store_customer *result)
+{
+    struct change *c = arg;
+    c->customer_load = NULL;
+    c->customer_answer = result->answer;
+    c->retry_after_ns = result->retry_after_ns;
+    c->load_reason = keep(loading(c), result->reason);
+    c->customer = result->customer;
+    c->customer.line = c->rec.line;
+    c->customer.operator_code = keep(loading(c), result->customer.operator_code);
+    c->customer.product.code = c->loaded_code = keep(loading(c), result->customer.product.code);
+    c->customer.product.name = keep(loading(c), result->customer.product.name);
+    if (!c->rec.customer_id || !*c->rec.customer_id) {
+        c->rec.customer_id = keep(&c->arena, result->customer.customer_id);
+    }
+    c->rec.loaded_at = result->loaded_at;
+    keep_notes(c, result->notes, result->note_count);
+    if (result->answer != STORE_UNAVAILABLE && !result->cached) {
+        outage_over(c->svc->shared);
+    }
+    change_advance(c);
+}
+
+static void on_catalogue(void *arg, const struct store_catalogue *result)
+{
+    struct change *c = arg;
+    c->catalogue_load = NULL;
+    c->catalogue_failed = result->answer != STORE_OK;
+    if (c->catalogue_failed) {
+        c->retry_after_ns = result->retry_after_ns;
+        c->load_reason = keep(loading(c), result->reason);
+    } else {
+        c->catalogue = result->catalogue;
+        c->catalogue->refs++;
+    }
+    change_advance(c);
+}
+
+bool change_load_start(struct change *c)
+{
+    const struct kos_config *kos = kos_settings(c->svc->kos);
+    struct kos_caller caller = caller_of(c);
+    uint64_t deadline = after_ms(kos->inquiry_deadline_ms);
+    if (!c->durable && deadline > c->order_by_ns) {
+        deadline = c->order_by_ns;
+    }
+    if (c->catalogue) {
+        catalogue_unref(c->catalogue);
+        c->catalogue = NULL;
+    }
+    c->catalogue_failed = false;
+    arena_free(loading(c));
+    arena_init(loading(c), NULL, 0, CHANGE_MEMORY_MAX);
+    c->customer_load =
+        store_customer(c->svc->store, c->rec.line, STORE_ORDER, &caller, deadline, on_customer, c);
+    if (!c->customer_load) {
+        return false;
+    }
+    c->catalogue_load = store_catalogue(c->svc->store, &caller, deadline, on_catalogue, c);
+    if (!c->catalogue_load) {
+        store_cancel(c->customer_load);
+        c->customer_load = NULL;
+        return false;
+    }
+    return true;
+}
+
+/* ---- CHECK ---- */
+
+static const char *steal_text(struct change *c, struct buf *b)
+{
+    const char *text = buf_ok(b) && b->data ? arena_strndup(&c->facts[c->facts_now], b->data, b->len) : NULL;
+    buf_free(b);
+    return text;
+}
+
+void change_take_facts(struct change *c, const struct product *target)
+{
+    const struct kos_config *kos = kos_settings(c->svc->kos);
+    struct change_record *r = &c->rec;
+    struct buf b;
+    c->facts_now = 1 - c->facts_now;
+    c->checks = precheck_run(target, &c->customer, kos->default_operator);
+    precheck_encode(&c->checks, c->check_codes, sizeof c->check_codes);
+    r->check_codes = c->check_codes;
+    r->validated_at = clock_wall_ms();
+    r->current_name = c->customer.product.name;
+    buf_init(&b, 4096);
+    precheck_json(&b, NULL, &c->checks, false);
+    r->validation_json = steal_text(c, &b);
+    if (!precheck_passed(&c->checks)) {
+        buf_init(&b, 1024);
+        precheck_failure_text(&b, &c->checks, false);
+        r->failure_reason = steal_text(c, &b);
+    }
+    if (target) {
+        r->target_name = keep(&c->facts[c->facts_now], target->name);
+        buf_init(&b, 16384);
+        buf_json_open(&b, NULL, '{');
+        product_json(&b, target);
+        buf_json_close(&b, '}');
+        r->changed_product_json = steal_text(c, &b);
+    }
+}
+
+/* ---- ADMIT, REPEAT ---- */
+
+static void on_admitted(void *arg, enum gate_answer result, struct gate_pass *pass, uint64_t wait_ns)
+{
+    static const char *const reasons[] = {[GATE_OPEN] = "admitted",
+                                          [GATE_BREAKER] = "order breaker open",
+                                          [GATE_FULL] = "order bulkhead full",
+                                          [GATE_LATE] = "no order slot in time"};
+    struct change *c = arg;
+    c->pass_waiting = false;
+    c->pass = result == GATE_OPEN ? pass : NULL;
+    c->admit_reason = reasons[result];
+    if (!c->pass) {
+        c->retry_after_ns = wait_ns;
+    }
+    change_advance(c);
+}
+
+bool change_admit_start(struct change *c)
+{
+    const struct kos_config *kos = kos_settings(c->svc->kos);
+    uint64_t queue_until = c->durable ? after_ms(ADMIT_AGAIN_MS) : c->order_by_ns;
+    uint64_t call_until = queue_until + (uint64_t)kos->change_deadline_ms * NS_PER_MS;
+    c->admit_reason = "no memory";
+    c->pass = gate_enter(kos_gate(c->svc->kos, KOS_CHANGE), c->svc->reactor, queue_until, call_until,
+                         on_admitted, c);
+    c->pass_waiting = c->pass != NULL;
+    return c->pass_waiting;
+}
+
+/* ---- ORDER ---- */
+
+static void on_order(void *arg, const struct kos_order *order)
+{
+    struct change *c = arg;
+    c->request = NULL;
+    c->order_under_way = false;
+    c->order_answer = order->answer;
+    c->kos_code = keep(&c->ordered, order->result_code);
+    c->kos_message = keep(&c->ordered, order->result_message);
+    c->outcome_reason = keep(&c->ordered, order->reason);
+    if (order->kos_order_number) {
+        c->rec.kos_order_number = keep(&c->ordered, order->kos_order_number);
+    }
+    if (order->note) {
+        keep_notes(c, order->note, 1);
+    }
+    if (order->answer == KOS_APPLIED || order->answer == KOS_REFUSED) {
+        outage_over(c->svc->shared);
+    }
+    change_advance(c);
+}
+
+bool change_order_start(struct change *c)
+{
+    struct kos_caller caller = caller_of(c);
+    struct gate_pass *pass = c->pass;
+    c->pass = NULL; /* the call gives it back */
+    c->attempts++;
+    arena_free(&c->ordered);
+    arena_init(&c->ordered, NULL, 0, CHANGE_MEMORY_MAX);
+    c->request = kos_change(c->svc->kos, pass, c->rec.line, c->rec.current_code, c->rec.target_code, &caller,
+                            on_order, c);
+    c->order_under_way = c->request != NULL;
+    return c->order_under_way;
+}
+
+/* ---- around the journal ---- */
+
+void change_opened(struct change *c)
+{
+    char key[KEY_MAX];
+    bypass_add(c->rec.line, c->generation);
+    c->owned = owned_add(c->svc->shared, c->rec.request_id);
+    redis_key_line(key, c->rec.line);
+    (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
+    tell_shared(c->svc, &c->rec, true);
+}
+
+void change_make_event(struct change *c)
+{
+    enum delivery_type type = DELIVERY_FAILED;
+    c->event.event_id = NULL;
+    if (c->rec.state == CHANGE_COMPLETED) {
+        type = DELIVERY_COMPLETED;
+    } else if (c->rec.state == CHANGE_NOT_SENT) {
+        type = DELIVERY_SYSTEM_UNAVAILABLE;
+        if (!outage_first(c->svc->shared, c->rec.line)) {
+            return;
+        }
+    }
+    if (!delivery_event(&c->event, type, &c->rec, &c->arena)) {
+        log_error("change.event_lost", log_str("requestId", c->rec.request_id),
+                  log_str("reason", "no memory"));
+        c->event.event_id = NULL;
+    }
+}
+
+void change_ended(struct change *c)
+{
+    const struct change_record *r = &c->rec;
+    bypass_add(r->line, c->generation);
+    change_count_result(r);
+    log_info("change.ended", log_str("requestId", r->request_id), log_str("correlationId", r->correlation_id),
+             log_line("line", r->line), log_str("state", change_state_name(r->state)),
+             log_str("resultCode", result_code(r)), log_int("attempts", c->attempts),
+             log_int("milliseconds", r->processed_at - r->requested_at),
+             log_str("reason", c->outcome_reason));
+    tell_notes(c);
+    tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT);
+    watch_notify(c->svc->shared, r->request_id);
+}
+
+enum phase change_settled_elsewhere(struct change *c)
+{
+    struct change_answer a = {.verdict = VERDICT_ACCEPTED,
+                              .record = c->op.found.request_id ? &c->op.found : &c->rec,
+                              .recorded = true,
+                              .reason = "ended by somebody else"};
+    change_answer_with(c, &a);
+    if (c->op.found.request_id) {
+        c->rec.state = c->op.found.state;
+    }
+    watch_notify(c->svc->shared, c->rec.request_id);
+    return PHASE_END;
+}
+
+/* ---- DROP ---- */
+
+static void on_dropped_ahead(void *arg, bool acknowledged)
+{
+    (void)arg;
+    (void)acknowledged; /* the one after the outcome is the one that is acknowledged to the journal */
+}
+
+void change_drop_ahead(struct change *c)
+{
+    (void)store_invalidate(c->svc->store, c->rec.line, on_dropped_ahead, NULL);
+}
+
+static void on_dropped(void *arg, bool acknowledged)
+{
+    struct change *c = arg;
+    c->drop = NULL;
+    if (acknowledged) {
+        tell_invalidated(c->svc, c->rec.line, c->generation);
+        bypass_remove(c->rec.line, c->generation);
+    }
+    change_advance(c);
+}
+
+bool change_drop_start(struct change *c)
+{
+    c->drop = store_invalidate(c->svc->store, c->rec.line, on_dropped, c);
+    return c->drop != NULL;
+}
+
+/* ---- waiting ---- */
+
+void change_wait_start(struct change *c, int64_t ms)
+{
+    uv_update_time(&c->svc->reactor->loop);
+    uv_timer_start(&c->wait, change_on_wait, (uint64_t)(ms > 0 ? ms : 0), 0);
+}
+
+enum phase change_again_later(struct change *c, enum phase same)
+{
+    (void)same;
+    change_wait_start(c, change_retry_delay_ms(c));
+    return PHASES;
+}
+
+int64_t change_retry_delay_ms(struct change *c)
+{
+    struct settle_rules rules = {.first_ms = 200, .max_ms = RETRY_MAX_MS};
+    return settle_delay_ms(c->retries++, &rules, (double)(random_u64() % 1000) / 1000.0);
+}
+
+/* ---- DOUBT, ASK ---- */
+
+struct settle_rules change_settle_rules(const struct change *c)
+{
+    const struct kos_config *kos = kos_settings(c->svc->kos);
+    return (struct settle_rules){.deduplicates = kos->deduplicates,
+                                 .horizon_ms = kos->settle_horizon_ms,
+                                 .first_ms = c->svc->config->settle_first_ms,
+                                 .max_ms = c->svc->config->settle_max_ms};
+}
+
+int64_t change_first_ask_ms(const struct change *c)
+{
+    return c->svc->config->settle_first_ms;
+}
+
+static void on_asked(void *arg, const struct kos_read *read)
+{
+    struct change *c = arg;
+    struct settle_rules rules = change_settle_rules(c);
+    c->request = NULL;
+    c->settle_step = settle_judge(&c->rec, read, clock_wall_ms(), &rules);
+    if (read->answer != KOS_UNAVAILABLE) {
+        outage_over(c->svc->shared);
+    }
+    keep_notes(c, read->notes, read->note_count);
+    tell_notes(c);
+    log_info("change.asked", log_str("requestId", c->rec.request_id), log_int("checks", c->rec.checks),
+             log_int("step", c->settle_step), log_str("reason", read->reason));
+    change_advance(c);
+}
+
+bool change_ask_start(struct change *c)
+{
+    const struct kos_config *kos = kos_settings(c->svc->kos);
+    struct kos_caller caller = caller_of(c);
+    char key[KEY_MAX];
+    redis_key_line(key, c->rec.line);
+    (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
+    c->request =
+        kos_inquiry(c->svc->kos, c->rec.line, &caller, after_ms(kos->inquiry_deadline_ms), on_asked, c);
+    if (!c->request) {
+        c->rec.next_check_at = clock_wall_ms() + change_retry_delay_ms(c);
+    }
+    return c->request != NULL;
+}
