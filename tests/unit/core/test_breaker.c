@@ -111,6 +111,40 @@ START_TEST(completed_permits_are_not_lost)
 }
 END_TEST
 
+/* A lost permit that comes back late must not end the lease of the one given after it. */
+START_TEST(lost_permit_does_not_touch_its_successor)
+{
+    struct breaker_config c = plain_config();
+    struct breaker *b = make(&c);
+    struct breaker_permit first = take(b, test_now_ns), second;
+
+    test_now_ns += SEC;
+    ck_assert_uint_eq(look(b).lost, 1);
+    second = take(b, test_now_ns);
+    breaker_complete(b, &first, BREAKER_SUCCESS, 0, NULL);
+    ck_assert_uint_eq(look(b).late, 1);
+    test_now_ns += SEC;
+    ck_assert_uint_eq(look(b).lost, 2);
+    breaker_release(b, &second);
+    breaker_destroy(b);
+}
+END_TEST
+
+/* Nothing of an older state is taken back in a newer one. */
+START_TEST(permit_of_an_older_state_is_never_lost)
+{
+    struct breaker_config c = plain_config();
+    struct breaker *b = make(&c);
+
+    take(b, test_now_ns);
+    breaker_reset(b);
+    test_now_ns += 10 * SEC;
+    ck_assert_uint_eq(look(b).lost, 0);
+    ck_assert_uint_eq(look(b).buffered, 0);
+    breaker_destroy(b);
+}
+END_TEST
+
 /* Monotonic only: a clock that steps back neither prolongs OPEN nor empties a time window. */
 START_TEST(clock_that_steps_back_is_held)
 {
@@ -124,6 +158,7 @@ START_TEST(clock_that_steps_back_is_held)
     ck_assert_uint_eq(look(b).buffered, 3);
     call(b, BREAKER_FAILURE);
     assert_state(b, OPEN);
+    test_now_ns -= 100 * SEC;
     ck_assert_uint_eq(look(b).open_for_ns, SEC);
     test_now_ns = 1001 * SEC + 1;
     ck_assert(!rejected(b));
@@ -298,6 +333,9 @@ START_TEST(consecutive_failures_trip)
     calls(b, 2, BREAKER_FAILURE);
     call(b, BREAKER_IGNORED);
     assert_state(b, CLOSED);
+    breaker_reset(b); /* a new state counts anew */
+    calls(b, 2, BREAKER_FAILURE);
+    assert_state(b, CLOSED);
     call(b, BREAKER_FAILURE);
     assert_state(b, OPEN);
     go(b, BREAKER_METRICS_ONLY);
@@ -402,6 +440,8 @@ int main(void)
     tcase_add_test(t, lost_probe_is_a_failure);
     tcase_add_test(t, breaker_with_all_probes_lost_opens_again);
     tcase_add_test(t, completed_permits_are_not_lost);
+    tcase_add_test(t, lost_permit_does_not_touch_its_successor);
+    tcase_add_test(t, permit_of_an_older_state_is_never_lost);
     tcase_add_test(t, clock_that_steps_back_is_held);
     tcase_add_test(t, reset_cancels_the_half_open_limit_and_the_wait);
     tcase_add_test(t, rejection_tells_the_time_left);
