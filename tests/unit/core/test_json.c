@@ -1,6 +1,7 @@
 /* The strict check before cJSON (PITFALLS.md 7; issue "Let no one in", 3): what must pass, what must not, and
  * that what passes is read by cJSON as it was meant. Cases follow the naming of JSONTestSuite (y_, n_, i_).
  */
+#include "core/json_names.h"
 #include "pcs/core/json.h"
 
 #include <check.h>
@@ -307,6 +308,35 @@ START_TEST(duplicates_are_found_at_every_size)
 }
 END_TEST
 
+/* Names whose hashes collide are told apart by their bytes, in one order whichever way they are written. */
+START_TEST(colliding_names_are_told_apart)
+{
+    static const char *const same[][2] = {
+        {"ab", "\\u0061b"}, {"\\u0061b", "a\\u0062"}, {"\\/", "/"}, {"", ""}};
+    static const char *const ascending[] = {"",         "a",        "\\u0062", "ab",
+                                            "\\u0061c", "b\\u0061", "abc",     "\\ud55c\\u0061"};
+
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct json_name a = {.text = same[i][0], .len = (uint32_t)strlen(same[i][0])}, b = a;
+        b.text = same[i][1];
+        b.len = (uint32_t)strlen(b.text);
+        a.escaped = strchr(a.text, '\\') != NULL;
+        b.escaped = strchr(b.text, '\\') != NULL;
+        ck_assert_uint_eq(json_name_hash(&a), json_name_hash(&b));
+        ck_assert_int_eq(json_name_compare(&a, &b), 0);
+    }
+    for (size_t i = 0; i < sizeof ascending / sizeof *ascending; i++)
+        for (size_t k = 0; k < sizeof ascending / sizeof *ascending; k++) {
+            struct json_name a = {.text = ascending[i], .len = (uint32_t)strlen(ascending[i])};
+            struct json_name b = {.text = ascending[k], .len = (uint32_t)strlen(ascending[k])};
+            a.escaped = strchr(a.text, '\\') != NULL; /* the hashes stay 0: as if they collided */
+            b.escaped = strchr(b.text, '\\') != NULL;
+            int order = json_name_compare(&a, &b);
+            ck_assert_msg((order > 0) - (order < 0) == (i > k) - (i < k), "%s, %s", a.text, b.text);
+        }
+}
+END_TEST
+
 START_TEST(duplicates_may_be_allowed)
 {
     struct json_limits lax = limits;
@@ -370,6 +400,7 @@ int main(void)
     tcase_add_test(tc, depth_is_bounded_whatever_is_asked);
     tcase_add_test(tc, big_objects_are_not_quadratic);
     tcase_add_test(tc, duplicates_are_found_at_every_size);
+    tcase_add_test(tc, colliding_names_are_told_apart);
     tcase_add_test(tc, duplicates_may_be_allowed);
     tcase_add_test(tc, reads_typed_members);
     suite_add_tcase(suite, tc);

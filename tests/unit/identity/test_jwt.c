@@ -408,6 +408,7 @@ START_TEST(es256_signature_forms)
     struct identity_config c = config_with_secret();
     char pem[1024] = "", path[32], *token;
     unsigned char raw[65] = {0};
+    size_t raw_len;
     struct identity_memory *m;
 
     pem_append(pem, sizeof pem, ec);
@@ -422,6 +423,15 @@ START_TEST(es256_signature_forms)
     for (size_t len = 63; len <= 65; len++) {
         token = with_signature(signing_input("{\"alg\":\"ES256\"}", good_payload), raw, len);
         assert_result(m, token, IDENTITY_INVALID, "token signature does not fit");
+        free(token);
+    }
+    /* The right signature, a byte longer and a byte shorter. */
+    token = public_token(ec, "{\"alg\":\"ES256\"}", good_payload);
+    ck_assert(base64url_decode(strrchr(token, '.') + 1, 86, raw, sizeof raw, &raw_len));
+    free(token);
+    for (size_t len = 63; len <= 65; len++) {
+        token = with_signature(signing_input("{\"alg\":\"ES256\"}", good_payload), raw, len);
+        assert_result(m, token, len == 64 ? IDENTITY_OK : IDENTITY_INVALID, NULL);
         free(token);
     }
     memset(raw, 0xFF, sizeof raw);
