@@ -5,17 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/breaker_impl.h"
+#include "pcs/core/clock.h"
 
 static uint64_t system_mono_ns(void *arg)
 {
-    struct timespec ts;
-
     (void)arg;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+    return clock_mono_ns();
 }
 
 void breaker_copy_text(char *dst, size_t size, const char *src)

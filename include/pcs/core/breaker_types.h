@@ -52,7 +52,7 @@ struct breaker_config {
     int64_t consecutive_failures;         /* k in a row open a CLOSED breaker whatever the rates; 0 = off */
     bool early_verdict;                   /* HALF_OPEN ends as soon as its verdict is certain */
     int64_t lease_grace_ms;               /* permit lost = not back at its call's deadline + this; -1 = off */
-    uint64_t (*mono_ns)(void *arg);       /* NULL = CLOCK_MONOTONIC; called under the breaker's mutex */
+    uint64_t (*mono_ns)(void *arg);       /* NULL = clock_mono_ns; called under the breaker's mutex */
     void *mono_arg;
     double (*random01)(void *arg); /* NULL = own generator; [0,1), for the jitter; under the mutex */
     void *random_arg;
