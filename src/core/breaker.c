@@ -7,7 +7,6 @@
 #include <sys/random.h>
 
 #include "core/breaker_impl.h"
-#include "pcs/core/clock.h"
 
 static uint64_t system_mono_ns(void *arg)
 {

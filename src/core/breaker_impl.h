@@ -8,9 +8,7 @@
 #include "core/breaker_lease.h"
 #include "core/breaker_window.h"
 #include "pcs/core/breaker.h"
-
-#define NS_PER_MS  UINT64_C(1000000)
-#define NS_PER_SEC UINT64_C(1000000000)
+#include "pcs/core/clock.h"
 
 struct breaker {
     pthread_mutex_t lock;
