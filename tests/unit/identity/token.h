@@ -175,6 +175,31 @@ static inline enum identity_result present(struct identity_memory *m, const char
     return result;
 }
 
+__attribute__((unused)) static const char good_payload[] =
+    "{\"sub\":\"u1\",\"lineNumber\":\"01012345678\",\"exp\":1800000100}";
+
+static inline struct identity_memory *memory_of(const struct identity_config *c)
+{
+    struct identity_verifier *v = verifier_of(c);
+    struct identity_memory *m = identity_memory_new(v, 64);
+
+    identity_verifier_unref(v);
+    return m;
+}
+
+static inline void assert_result(struct identity_memory *m, const char *token, enum identity_result wanted,
+                                 const char *why)
+{
+    const struct identity *id;
+    const char *reason;
+    enum identity_result result = present(m, token, NOW, &id, &reason);
+
+    ck_assert_msg(result == wanted, "%.60s...: %d, %s", token, result, reason);
+    if (why)
+        ck_assert_str_eq(reason, why);
+    identity_release(id);
+}
+
 static inline int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
