@@ -33,11 +33,6 @@ enum jwt_alg jwt_alg_parse(const char *name)
     return ALG_COUNT;
 }
 
-const char *jwt_alg_name(enum jwt_alg alg)
-{
-    return algs[alg].name;
-}
-
 bool jwt_alg_is_hmac(enum jwt_alg alg)
 {
     return alg <= ALG_HS512;

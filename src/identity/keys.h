@@ -14,7 +14,6 @@ enum jwt_alg { ALG_HS256, ALG_HS384, ALG_HS512, ALG_RS256, ALG_ES256, ALG_COUNT 
 
 /* ALG_COUNT when the name is none of ours ("none" is not). Case-sensitive (RFC 7515 4.1.1). */
 enum jwt_alg jwt_alg_parse(const char *name);
-const char *jwt_alg_name(enum jwt_alg alg);
 bool jwt_alg_is_hmac(enum jwt_alg alg);
 
 struct jwt_key {
