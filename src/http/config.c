@@ -1,0 +1,124 @@
+/* config.c - the settings of the HTTP server. */
+#include "http/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OFFSET(member) offsetof(struct http_config, member)
+
+static const struct config_setting settings[] = {
+    {.name = "server.port",
+     .type = CONFIG_INT,
+     .offset = OFFSET(port),
+     .default_text = "8083",
+     .min = "0",
+     .max = "65535",
+     .help = "TCP port of the customers' API; 0 takes any free one"},
+    {.name = "server.bind",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(bind),
+     .default_text = "0.0.0.0",
+     .min = "1",
+     .max = "255",
+     .help = "address to listen on"},
+    {.name = "server.public_prefix",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(public_prefix),
+     .default_text = "",
+     .max = "100",
+     .help = "path before Location and href of the core family, e.g. /product behind the gateway"},
+    {.name = "server.threads",
+     .type = CONFIG_INT,
+     .offset = OFFSET(threads),
+     .default_text = "0",
+     .min = "0",
+     .max = "128",
+     .help = "reactors; 0 is one a core"},
+    {.name = "server.connection_limit",
+     .type = CONFIG_INT,
+     .offset = OFFSET(connection_limit),
+     .default_text = "20000",
+     .min = "16",
+     .max = "1000000",
+     .help =
+         "connections of one reactor; further ones wait unserved, so keep it well above what is expected"},
+    {.name = "server.header_timeout",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(header_timeout_ms),
+     .default_text = "10s",
+     .min = "20ms",
+     .max = "5m",
+     .help = "time for a request's head to arrive"},
+    {.name = "server.body_timeout",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(body_timeout_ms),
+     .default_text = "10s",
+     .min = "20ms",
+     .max = "5m",
+     .help = "time for a request's body to arrive"},
+    {.name = "server.idle_timeout",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(idle_timeout_ms),
+     .default_text = "75s",
+     .min = "20ms",
+     .max = "1h",
+     .help = "life of an idle connection, and time for an answer to be taken; longer than the gateway's "
+             "keep-alive"},
+    {.name = "server.strict_spacing",
+     .type = CONFIG_BOOL,
+     .offset = OFFSET(strict_spacing),
+     .default_text = "true",
+     .help = "refuse headers without a space after the colon; false: serve them, then close the connection"},
+    {.name = "cors.allowed_origins",
+     .type = CONFIG_LIST,
+     .offset = OFFSET(cors_allowed_origins),
+     .default_text = "",
+     .help = "origins of browsers that may call directly; empty: the gateway adds CORS, or nobody"},
+};
+
+/* A path that can stand before another path: "/a/b", nothing that would need encoding. */
+static bool prefix_valid(const char *p)
+{
+    size_t len = strlen(p);
+    if (len == 0) {
+        return true;
+    }
+    return p[0] == '/' && p[len - 1] != '/' && !strstr(p, "//") &&
+           strspn(p, "/-._~abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len;
+}
+
+/* An origin as browsers send it: scheme://host[:port], or "*". */
+static bool origin_valid(const char *p)
+{
+    if (strcmp(p, "*") == 0) {
+        return true;
+    }
+    const char *host = strstr(p, "://");
+    return host && host > p && host[3] && strcspn(host + 3, "/ \t?#") == strlen(host + 3);
+}
+
+static bool check(const void *values, char *err, size_t errlen)
+{
+    const struct http_config *c = values;
+    if (!prefix_valid(c->public_prefix)) {
+        snprintf(err, errlen, "server.public_prefix: \"%s\" is no path like /product (no final slash)",
+                 c->public_prefix);
+        return false;
+    }
+    for (size_t i = 0; i < c->cors_allowed_origins.count; i++) {
+        if (!origin_valid(c->cors_allowed_origins.items[i])) {
+            snprintf(err, errlen, "cors.allowed_origins: \"%s\" is no origin like https://shop.example:8443",
+                     c->cors_allowed_origins.items[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct config_section http_config_section = {
+    .module = "http",
+    .settings = settings,
+    .count = sizeof settings / sizeof *settings,
+    .struct_size = sizeof(struct http_config),
+    .check = check,
+};

@@ -1,0 +1,189 @@
+/* internal.h - what the files of the http module share. */
+#ifndef PCS_SRC_HTTP_INTERNAL_H
+#define PCS_SRC_HTTP_INTERNAL_H
+
+#include "pcs/http/http.h"
+
+#include "http/router.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#define POOL_SIZE                                                                                            \
+    8192 /* libmicrohttpd's memory of one connection: head, its index, and our answer's head                 \
+          */
+#define REPLY_HEAD_ROOM   1024   /* of it, kept free for the head of our answer */
+#define REQUEST_INLINE    2048   /* arena bytes inside a request: an ordinary one allocates nothing more */
+#define REQUEST_ARENA_MAX 262144 /* arena bytes of one request, body included */
+#define REQUEST_SPARES    256    /* idle request objects kept by a server */
+
+/* Headers that the service knows: found in the guard's one walk (guard.c). */
+enum known_header {
+    KNOWN_ACCEPT,
+    KNOWN_ACCEPT_LANGUAGE,
+    KNOWN_AUTHORIZATION,
+    KNOWN_CONTENT_LENGTH,
+    KNOWN_CONTENT_TYPE,
+    KNOWN_EXPECT,
+    KNOWN_HOST,
+    KNOWN_IDEMPOTENCY_KEY,
+    KNOWN_ORIGIN,
+    KNOWN_PREFER,
+    KNOWN_TRACEPARENT,
+    KNOWN_TRANSFER_ENCODING,
+    KNOWN_X_REQUEST_ID,
+    KNOWN_COUNT
+};
+
+/* Life of a request (drawn in request.c). */
+enum request_phase { PHASE_LINE, PHASE_BODY, PHASE_RUN, PHASE_WAIT, PHASE_SENT, PHASE_COUNT };
+
+/* What a connection is waiting for: each is a list in order of its deadlines (deadline.c). */
+enum deadline { DEADLINE_NONE, DEADLINE_HEAD, DEADLINE_BODY, DEADLINE_IDLE, DEADLINE_WRITE, DEADLINE_COUNT };
+
+enum reject_reason {
+    REJECT_MALFORMED,
+    REJECT_HEAD_TOO_LARGE,
+    REJECT_NOT_FOUND,
+    REJECT_METHOD,
+    REJECT_GATE,
+    REJECT_LENGTH,
+    REJECT_TOO_LARGE,
+    REJECT_MEDIA_TYPE,
+    REJECT_OVERLOAD,
+    REJECT_SLOW_HEAD,
+    REJECT_SLOW_BODY,
+    REJECT_SLOW_READER,
+    REJECT_INCOMPLETE,
+};
+
+/* One TCP connection; lives from libmicrohttpd's STARTED to its CLOSED notice. */
+struct conn {
+    struct http_server *server;
+    struct request *request;  /* the one under way, owned */
+    struct conn *prev, *next; /* in the list of its deadline */
+    uint64_t deadline_ms;     /* loop time */
+    enum deadline waiting_for;
+    int fd;
+    int lost_status; /* of an answer that libmicrohttpd could not send */
+    bool served;     /* a request was answered on it */
+    bool expired;    /* cut by a deadline */
+};
+
+struct request {
+    struct http_request pub;     /* first: the public face is the object */
+    struct request *prev, *next; /* all requests of the server; next also links the spare ones */
+    struct conn *conn;
+    struct MHD_Connection *mhd;
+    struct MHD_Response *response;  /* the answer, until it is queued */
+    const char *query;              /* raw, after '?'; NULL: none */
+    const char *known[KNOWN_COUNT]; /* values in the connection's memory (or the arena, when joined) */
+    size_t uri_len;
+    size_t content_length; /* valid when has_length; cut at SIZE_MAX */
+    char *body;            /* being filled; NULL: what comes is thrown away */
+    size_t body_filled;
+    size_t series;    /* metrics: index of the route, METRICS_UNMATCHED without one */
+    unsigned allowed; /* 405: methods of the path */
+    int status;       /* 0: not answered */
+    enum request_phase phase;
+    bool has_length, chunked;
+    bool close;   /* the connection ends with this answer */
+    bool lost;    /* the answer could not be queued: the connection is cut */
+    bool counted; /* in server->pending */
+    bool watched; /* in the client watch */
+    char inline_memory[REQUEST_INLINE];
+};
+
+struct deadline_list {
+    struct conn *head, *tail;
+};
+
+struct http_server {
+    struct reactor *reactor;
+    const struct http_config *config;
+    struct router router;
+    http_gate gate;
+    void *context;
+    struct MHD_Daemon *daemon;
+    struct reactor_hook hook;
+    uv_poll_t events; /* libmicrohttpd's epoll set */
+    uv_timer_t rerun; /* when libmicrohttpd asks to be run later */
+    uv_poll_t gone;   /* the client watch's epoll set (watch.c) */
+    uv_timer_t sweep; /* deadlines */
+    int gone_fd;
+    unsigned handles; /* open loop handles; the last close frees the server */
+    struct deadline_list waiting[DEADLINE_COUNT];
+    uint64_t wait_ms[DEADLINE_COUNT];
+    struct request *live;   /* every request object in use */
+    struct request *spares; /* linked by next */
+    size_t spare_count;
+    size_t pending, shed_at;
+    size_t accepted;    /* connections so far */
+    size_t series_base; /* metrics: index of routes[0] */
+    uint64_t library_log_second;
+    unsigned library_log_count;
+    bool need_run, quiesced, stopping;
+};
+
+/* request.c */
+struct request *request_create(struct conn *conn, struct MHD_Connection *mhd, const char *uri);
+enum MHD_Result request_access(struct request *rq, const char *method, const char *version, const char *data,
+                               size_t *size);
+/* Ends and frees (or spares) the request; logs and counts it. delivered: libmicrohttpd saw no error. */
+void request_finish(struct request *rq, bool delivered);
+void request_enter(struct request *rq, enum request_phase phase);
+void request_spares_free(struct http_server *s);
+
+/* admit.c: everything between the head and the body (CONTRACT.md 1). Afterwards rq either has an answer or
+ * may go on to its handler. True: the answer must go out now, before the body. */
+bool request_admit(struct request *rq, const char *version);
+
+/* guard.c: guard_check() walks the head once, fills known[]. NULL when it is sound, else what is wrong;
+ * *too_large: 431. */
+/* The slot of a header in request.known; -1: none. */
+int guard_known(const char *name, size_t len);
+const char *guard_check(struct request *rq, const char *version, bool *too_large);
+
+/* negotiate.c */
+bool negotiate_english(const char *accept_language);
+bool negotiate_problem_json(const char *accept);
+bool negotiate_json_body(const char *content_type);
+bool negotiate_prefers(const char *prefer, const char *preference);
+
+/* cors.c */
+bool cors_is_preflight(const struct request *rq);
+void cors_answer_preflight(struct request *rq);
+void cors_add_headers(struct request *rq, struct MHD_Response *response);
+
+/* reply.c: hands rq->response to the network now. */
+void reply_queue(struct request *rq);
+
+/* refuse.c: called when a connection has ended, before its socket is closed. */
+void refuse_silent_end(const struct conn *c);
+
+/* deadline.c */
+void deadline_set(struct conn *c, enum deadline what);
+uint64_t deadline_period_ms(const struct http_server *s);
+void deadline_sweep(uv_timer_t *timer);
+
+/* watch.c */
+int watch_open(struct http_server *s);
+void watch_events(uv_poll_t *poll, int status, int events);
+void watch_remove(struct request *rq);
+
+/* metrics.c */
+#define METRICS_UNMATCHED SIZE_MAX
+size_t metrics_series_base(const struct http_route *routes);
+void metrics_request_done(const struct request *rq, uint64_t ns);
+void metrics_rejected(enum reject_reason reason);
+void metrics_connections(int64_t change);
+
+/* read.c */
+/* Writes the percent-decoded text and returns its length; SIZE_MAX on a bad escape or NUL. out: len + 1
+ * bytes. */
+size_t percent_decode(char *out, const char *text, size_t len, bool plus_is_space);
+
+#endif

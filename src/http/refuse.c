@@ -1,0 +1,62 @@
+/* refuse.c - a last word where libmicrohttpd ends a connection without any.
+ *
+ * It closes silently when a request line makes no sense to it, or when its pool has no room left for the head
+ * of an answer (many tiny headers). The contract wants 400 and 431 there. The notice of the closed connection
+ * comes before the socket is closed, so a refusal can still be written by hand; only for the first request of
+ * a connection, when the kernel says that bytes came in and none went out. */
+#include "http/internal.h"
+#include "http/tcp.h"
+
+#include "pcs/core/buf.h"
+#include "pcs/core/clock.h"
+#include "pcs/core/log.h"
+
+#include <sys/socket.h>
+
+#define REFUSAL_MAX 2048
+#define LARGE_HEAD  1024 /* a silent end after so many bytes is one for want of room */
+
+static void put_refusal(struct buf *out, const struct http_problem *problem, const char *reason)
+{
+    struct buf body;
+    char id[UUID_LEN + 1];
+    uuid_v7(id);
+    buf_init(&body, REFUSAL_MAX);
+    buf_lit(&body, "{\"success\":false,\"error\":{");
+    buf_json_str(&body, "code", problem->code);
+    buf_json_str(&body, "message", problem->ko);
+    buf_json_time(&body, "timestamp", clock_wall_ms());
+    buf_json_str(&body, "path", "");
+    buf_json_str(&body, "correlationId", id);
+    buf_lit(&body, "}}");
+    buf_printf(out,
+               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\nX-Request-ID: %s\r\n"
+               "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: %zu\r\n\r\n",
+               problem->status, reason, id, body.len);
+    buf_put(out, body.data, body.len);
+    log_info("http.refused", log_int("status", problem->status), log_str("correlationId", id),
+             log_str("reason", "the request head could not be read"));
+    buf_free(&body);
+}
+
+void refuse_silent_end(const struct conn *c)
+{
+    uint64_t received;
+    if (c->served || c->waiting_for == DEADLINE_BODY || c->expired ||
+        (received = tcp_unanswered_bytes(c->fd)) == 0) {
+        return;
+    }
+    bool large = c->lost_status ? c->lost_status == 431 : received > LARGE_HEAD;
+    if (c->lost_status && c->lost_status != 431 && c->lost_status != 400) {
+        return;
+    }
+    struct buf out;
+    buf_init(&out, REFUSAL_MAX);
+    put_refusal(&out, large ? &http_problem_headers_too_large : &http_problem_invalid_request,
+                large ? "Request Header Fields Too Large" : "Bad Request");
+    if (buf_ok(&out) && send(c->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        log_debug("http.refusal_lost");
+    }
+    buf_free(&out);
+    metrics_rejected(large ? REJECT_HEAD_TOO_LARGE : REJECT_MALFORMED);
+}

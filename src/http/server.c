@@ -1,0 +1,379 @@
+/* server.c - one libmicrohttpd daemon on one reactor's loop.
+ *
+ * libmicrohttpd has an epoll set of its own, which the loop watches like a socket. Whatever happens in a turn
+ * only sets need_run; MHD_run() is called once at the turn's end (reactor hook), so that it never nests and
+ * answers made in one turn go out together. After each run its wish is asked for: 0 = run again now, n = arm
+ * a timer, none.
+ *
+ * End: quiesce (listener closed, answers say Connection: close) → stop: suspended requests are answered 503
+ * and sent, the daemon is stopped, the loop handles are closed; the last close frees the server. */
+#include "http/internal.h"
+
+#include "pcs/core/clock.h"
+#include "pcs/core/log.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define FILES_RESERVED 256 /* descriptors for everything that is not a client's connection */
+#define LIMIT_MIN      16
+#define ACCEPT_ROUNDS  64  /* runs that empty the accept queue before the listener is closed */
+#define FLUSH_ROUNDS   100 /* runs, 2 ms apart, in which the last answers may still go out */
+#define FLUSH_WAIT_MS  2
+
+static void on_rerun(uv_timer_t *timer)
+{
+    struct http_server *s = timer->data;
+    s->need_run = true;
+}
+
+static void run_daemon(struct http_server *s)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    s->need_run = false;
+    MHD_run(s->daemon);
+    if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
+        if (uv_is_active((uv_handle_t *)&s->rerun)) {
+            uv_timer_stop(&s->rerun);
+        }
+    } else if (wait_ms == 0) {
+        s->need_run = true;
+    } else {
+        uv_timer_start(&s->rerun, on_rerun, wait_ms, 0);
+    }
+}
+
+static bool end_of_turn(struct reactor_hook *hook)
+{
+    struct http_server *s = (struct http_server *)((char *)hook - offsetof(struct http_server, hook));
+    if (s->need_run && s->daemon) {
+        run_daemon(s);
+    }
+    return s->need_run && s->daemon;
+}
+
+static void on_events(uv_poll_t *poll, int status, int events)
+{
+    struct http_server *s = poll->data;
+    (void)status;
+    (void)events;
+    s->need_run = true;
+}
+
+/* ---- what libmicrohttpd tells ---- */
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *s = cls;
+    struct conn *c = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        c = info ? calloc(1, sizeof *c) : NULL;
+        *context = c; /* NULL, for want of memory: on_uri() then gives no request, and on_access() cuts */
+        if (c) {
+            c->server = s;
+            c->fd = info->connect_fd;
+            deadline_set(c, DEADLINE_HEAD);
+        }
+        s->accepted++;
+        metrics_connections(1);
+        return;
+    }
+    metrics_connections(-1);
+    if (c) {
+        if (c->request) {
+            request_finish(c->request, false); /* the head never ended: no completed notice */
+        }
+        refuse_silent_end(c);
+        deadline_set(c, DEADLINE_NONE);
+        free(c);
+        *context = NULL;
+    }
+}
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn *c = info ? info->socket_context : NULL;
+    (void)cls;
+    if (!c) {
+        return NULL;
+    }
+    if (c->request) {
+        request_finish(c->request, false);
+    }
+    deadline_set(c, DEADLINE_HEAD);
+    return request_create(c, mhd, uri);
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *size, void **context)
+{
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    return *context ? request_access(*context, method, version, data, size) : MHD_NO;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct request *rq = *context;
+    (void)cls;
+    (void)mhd;
+    *context = NULL;
+    if (rq) {
+        struct conn *c = rq->conn;
+        bool delivered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+        c->served |= delivered;
+        c->lost_status = delivered ? 0 : rq->status;
+        request_finish(rq, delivered);
+        deadline_set(c, DEADLINE_IDLE);
+    }
+}
+
+/* Paths stay as they were sent: "%2e%2e" must not become ".." before routing. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+/* The library has a line for every bad request; one a second is enough to know. */
+__attribute__((format(printf, 2, 0))) static void on_library_log(void *cls, const char *format, va_list args)
+{
+    struct http_server *s = cls;
+    uint64_t second = clock_mono_ns() / NS_PER_SEC;
+    char text[256];
+    s->library_log_count++;
+    if (second == s->library_log_second) {
+        return;
+    }
+    s->library_log_second = second;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_info("http.library", log_str("text", text), log_int("messages", s->library_log_count));
+    s->library_log_count = 0;
+}
+
+/* ---- start ---- */
+
+static unsigned connection_limit(const struct http_config *config)
+{
+    struct rlimit files;
+    uint64_t wanted = (uint64_t)config->connection_limit, possible = wanted;
+    uint64_t servers = config->threads > 0 ? (uint64_t)config->threads : uv_available_parallelism();
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
+        possible = files.rlim_cur > FILES_RESERVED ? (files.rlim_cur - FILES_RESERVED) / servers : 0;
+    }
+    possible = possible < LIMIT_MIN ? LIMIT_MIN : possible;
+    if (possible < wanted) {
+        log_warn("http.connection_limit_cut", log_int("wanted", wanted), log_int("limit", possible),
+                 log_str("reason", "RLIMIT_NOFILE"));
+        wanted = possible;
+    }
+    return (unsigned)wanted;
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, unsigned limit)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, s, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+}
+
+static void destroy(struct http_server *s)
+{
+    for (struct reactor_hook **p = &s->reactor->hooks; *p; p = &(*p)->next) {
+        if (*p == &s->hook) {
+            *p = s->hook.next;
+            break;
+        }
+    }
+    if (s->gone_fd >= 0) {
+        close(s->gone_fd);
+    }
+    request_spares_free(s);
+    router_free(&s->router);
+    free(s);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct http_server *s = handle->data;
+    if (--s->handles == 0) {
+        destroy(s);
+    }
+}
+
+/* Stops the daemon and closes whatever of the handles is open; frees s at once or with the last of them. */
+static void shut(struct http_server *s)
+{
+    uv_handle_t *const handles[] = {(uv_handle_t *)&s->events, (uv_handle_t *)&s->gone,
+                                    (uv_handle_t *)&s->rerun, (uv_handle_t *)&s->sweep};
+    unsigned open = s->handles;
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+        if (handles[i]->data) {
+            uv_close(handles[i], on_handle_closed); /* before libmicrohttpd closes its epoll set */
+        }
+    }
+    if (s->daemon) {
+        MHD_stop_daemon(s->daemon);
+        s->daemon = NULL;
+    }
+    if (open == 0) {
+        destroy(s);
+    }
+}
+
+static bool opened(struct http_server *s, uv_handle_t *handle, int rc, char *err, size_t errlen)
+{
+    if (rc != 0) {
+        snprintf(err, errlen, "HTTP server: event loop: %s", uv_strerror(rc));
+        return false;
+    }
+    handle->data = s;
+    s->handles++;
+    return true;
+}
+
+static bool open_handles(struct http_server *s, char *err, size_t errlen)
+{
+    uv_loop_t *loop = &s->reactor->loop;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info || watch_open(s) < 0) {
+        snprintf(err, errlen, "HTTP server: no epoll set");
+        return false;
+    }
+    if (!opened(s, (uv_handle_t *)&s->events, uv_poll_init(loop, &s->events, info->epoll_fd), err, errlen) ||
+        !opened(s, (uv_handle_t *)&s->gone, uv_poll_init(loop, &s->gone, s->gone_fd), err, errlen) ||
+        !opened(s, (uv_handle_t *)&s->rerun, uv_timer_init(loop, &s->rerun), err, errlen) ||
+        !opened(s, (uv_handle_t *)&s->sweep, uv_timer_init(loop, &s->sweep), err, errlen)) {
+        return false;
+    }
+    uv_poll_start(&s->events, UV_READABLE, on_events);
+    uv_poll_start(&s->gone, UV_READABLE, watch_events);
+    uv_timer_start(&s->sweep, deadline_sweep, deadline_period_ms(s), deadline_period_ms(s));
+    return true;
+}
+
+struct http_server *http_server_create(struct reactor *reactor, const struct http_config *config,
+                                       int listen_fd, const struct http_route *routes, size_t route_count,
+                                       http_gate gate, void *context, char *err, size_t errlen)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s) {
+        snprintf(err, errlen, "HTTP server: no memory");
+        close(listen_fd);
+        return NULL;
+    }
+    unsigned limit = connection_limit(config);
+    s->reactor = reactor;
+    s->config = config;
+    s->gate = gate;
+    s->context = context;
+    s->gone_fd = -1;
+    s->shed_at = limit - limit / 10;
+    s->series_base = metrics_series_base(routes);
+    s->wait_ms[DEADLINE_HEAD] = (uint64_t)config->header_timeout_ms;
+    s->wait_ms[DEADLINE_BODY] = (uint64_t)config->body_timeout_ms;
+    s->wait_ms[DEADLINE_IDLE] = s->wait_ms[DEADLINE_WRITE] = (uint64_t)config->idle_timeout_ms;
+    s->hook.end_of_turn = end_of_turn;
+    if (!router_init(&s->router, routes, route_count, err, errlen)) {
+        close(listen_fd);
+        destroy(s);
+        return NULL;
+    }
+    s->daemon = start_daemon(s, listen_fd, limit);
+    if (!s->daemon) {
+        snprintf(err, errlen, "HTTP server: libmicrohttpd does not start");
+        destroy(s);
+        return NULL;
+    }
+    if (!open_handles(s, err, errlen)) {
+        shut(s);
+        return NULL;
+    }
+    reactor_add_hook(reactor, &s->hook);
+    s->need_run = true;
+    return s;
+}
+
+/* ---- end ---- */
+
+void http_server_quiesce(struct http_server *s)
+{
+    if (s->quiesced) {
+        return;
+    }
+    /* who is already connected is served: the kernel would reset them with the listener */
+    for (size_t round = 0, before = s->accepted; round < ACCEPT_ROUNDS; round++, before = s->accepted) {
+        run_daemon(s);
+        if (s->accepted == before) {
+            break;
+        }
+    }
+    s->quiesced = true;
+    MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+    if (fd != MHD_INVALID_SOCKET) {
+        close(fd); /* until then the kernel goes on accepting for nobody */
+    }
+    s->need_run = true;
+}
+
+size_t http_server_pending(const struct http_server *s)
+{
+    return s->pending;
+}
+
+/* Are answers on their way to libmicrohttpd or the socket? */
+static bool sending(const struct http_server *s)
+{
+    for (const struct request *rq = s->live; rq; rq = rq->next) {
+        if (rq->phase == PHASE_SENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void http_server_stop(struct http_server *s)
+{
+    if (s->stopping) {
+        return;
+    }
+    http_server_quiesce(s);
+    s->stopping = true;
+    for (struct request *rq = s->live; rq; rq = rq->next) {
+        if (rq->phase == PHASE_WAIT && rq->watched) {
+            watch_remove(rq);
+            rq->pub.on_gone(&rq->pub);
+        }
+        if (rq->phase == PHASE_WAIT) {
+            http_fail(&rq->pub, &http_problem_service_unavailable,
+                      &(struct http_error_extra){.reason = "the service is stopping"});
+        }
+    }
+    run_daemon(s); /* at least once: a connection that is still suspended would end the process */
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    for (int round = 0; info && round < FLUSH_ROUNDS && sending(s); round++) {
+        struct pollfd events = {.fd = info->epoll_fd, .events = POLLIN};
+        if (!s->need_run) {
+            poll(&events, 1, FLUSH_WAIT_MS);
+        }
+        run_daemon(s);
+    }
+    shut(s);
+}
