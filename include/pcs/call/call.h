@@ -70,17 +70,23 @@ struct call_result {
 
 typedef void (*call_done)(void *arg, const struct call_result *result);
 
-/* max_connections: kept open, all hosts together. NULL with err on failure. */
+/* max_connections: kept open, all hosts together. NULL with a sentence in err on failure. SIGPIPE has to be
+ * ignored by the process. */
 struct call_client *call_client_create(struct reactor *reactor, unsigned max_connections, char *err,
                                        size_t errlen);
-/* Cancels what is left (its callbacks run with CALL_SHUTDOWN), closes the handles, frees once they are
- * closed. */
+/* A connection idle for longer is not used again; has to be below the upstream's own keep-alive time, since
+ * an order that meets a connection just closed is in doubt. Default 20. */
+void call_client_set_idle(struct call_client *c, unsigned seconds);
+/* Ends what is left: its callbacks run with CALL_SHUTDOWN before this returns, none comes later. Closes the
+ * handles, frees once they are closed, in the loop's next turns. */
 void call_client_destroy(struct call_client *c);
 unsigned call_client_in_flight(const struct call_client *c);
 
-/* NULL only without memory: then there will be no callback. */
+/* The request goes out at the end of this turn of the loop. A deadline that has passed already ends the call
+ * with CALL_TIMEOUT, not sent. NULL only without memory, or when the client is being destroyed: then there
+ * will be no callback. */
 struct call *call_start(struct call_client *c, const struct call_request *request, call_done done, void *arg);
-/* No callback after this. The connection is closed when an answer was under way. */
+/* Only before the callback; no callback after this. The connection is closed when an answer was under way. */
 void call_cancel(struct call *call);
 
 #endif

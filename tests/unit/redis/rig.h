@@ -138,7 +138,6 @@ static inline pid_t start_redis(int port, const char *password)
 
 static inline void stop_redis(pid_t pid)
 {
-    kill(pid, SIGCONT);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
 }

@@ -1,0 +1,94 @@
+/* client.h - the inside of the outgoing HTTP client: one curl multi and its calls. */
+#ifndef CALL_CLIENT_H
+#define CALL_CLIENT_H
+
+#include "pcs/call/call.h"
+#include "pcs/core/buf.h"
+
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+#define CALL_HEADERS_MAX    32                  /* of a request */
+#define CALL_HEAD_MAX       ((size_t)16 * 1024) /* bytes of a request's header lines */
+#define CALL_ANSWER_HEAD    ((size_t)64 * 1024) /* bytes of an answer's head */
+#define CALL_FREE_MAX       256                 /* easy handles kept for reuse */
+#define CALL_KEEP_BUFFER    ((size_t)64 * 1024) /* a larger answer buffer is not kept */
+#define CALL_IDLE_S_DEFAULT 20
+
+enum call_state {
+    CALL_SPARE,
+    CALL_RUNNING,  /* in the multi */
+    CALL_DEFERRED, /* never got there; the caller is told at the end of the turn */
+    CALL_TELLING   /* the caller's callback is running */
+};
+
+struct call {
+    TAILQ_ENTRY(call) link; /* in running, deferred or spare */
+    struct call_client *client;
+    CURL *easy;
+    call_done done;
+    void *arg;
+    enum call_state state;
+    enum call_error deferred_error;
+    uint64_t started_ns;
+    bool once;
+    bool too_large;
+    unsigned attempts; /* how often curl was about to write the request */
+    bool body_read;    /* curl has fetched bytes of the body (once) */
+    size_t head_bytes; /* of the answer */
+    bool head_ended;   /* its empty line has come */
+    size_t body_at, body_len;
+    struct buf body, head, answer; /* head: the request's header lines, each with its NUL */
+    struct curl_slist headers[CALL_HEADERS_MAX + 1];
+    char error[CURL_ERROR_SIZE];
+};
+
+TAILQ_HEAD(call_list, call);
+
+struct call_client {
+    struct reactor *reactor;
+    CURLM *multi;
+    unsigned idle_s;
+    uv_timer_t timer;
+    uv_idle_t busy; /* active while something is due at the end of the turn: the loop must not sleep */
+    unsigned busy_turns;
+    struct client_hook {
+        struct reactor_hook hook;
+        struct call_client *client;
+    } hook;
+    bool kick; /* curl wants to be run at once */
+    bool closing;
+    unsigned handles; /* not closed yet */
+    struct call_list running, deferred, spare;
+    unsigned in_flight, spare_count;
+};
+
+/* ---- sockets.c: curl and libuv ---- */
+bool sockets_attach(struct call_client *c);
+/* Lets curl do what is due and tells the callers whose calls have ended. */
+void sockets_run_due(struct call_client *c);
+
+/* ---- client.c ---- */
+void client_busy(struct call_client *c);
+void client_handle_closed(struct call_client *c);
+
+/* ---- call.c ---- */
+/* Tells the callers whose calls curl has ended. */
+void call_drain(struct call_client *c);
+/* Tells those whose calls never began. True when there were any. */
+bool call_run_deferred(struct call_client *c);
+/* The client is being destroyed: everybody is told now. */
+void call_tell_all(struct call_client *c);
+void call_free_spare(struct call_client *c);
+
+/* ---- request.c ---- */
+/* Sets every option of a call. CALL_OK, or why it cannot be made. */
+enum call_error request_set_up(struct call *call, const struct call_request *request, uint64_t now_ns);
+
+/* ---- outcome.c ---- */
+/* What code means: fills error, reach and reason. call->easy still has its information. */
+void outcome_judge(struct call *call, CURLcode code, struct call_result *result);
+/* How far a call that is being given up has gone. */
+enum call_reach outcome_reach(const struct call *call);
+
+#endif
