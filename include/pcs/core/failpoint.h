@@ -14,7 +14,8 @@
 #ifdef PCS_FAILPOINTS
 
 void failpoint_hit(const char *name);
-/* The distinct names linked into this program, in no order. Returns how many there are; writes at most max. */
+/* The distinct names linked into this program, in no order. Returns how many there are; writes at most max.
+ */
 size_t failpoint_names(const char **out, size_t max);
 
 /* The names are collected by the linker: a section that is a C identifier has start and stop symbols. */

@@ -2,9 +2,18 @@
  *
  * The journal thread is the only reader and writer of the file and the one place where changes are
  * serialised. It takes all operations that wait, runs them in one transaction, commits once (one fsync), and
- * then answers each: done(op) runs on the thread that drains op->reply_to. An operation is the caller's
- * memory until then. A refused operation rolls back alone (savepoint or check before write); a failed commit
- * answers JOURNAL_FAILED to all of it: then nothing of it is stored. A reply is never timed out.
+ * then answers each: done(op) runs on the thread that drains op->reply_to. An operation, and what it points
+ * to, is the caller's memory and must stay as it is until then. A refused operation leaves nothing behind; a
+ * failed commit answers JOURNAL_FAILED to all of it: then nothing of it is stored (but see OUTCOME: one that
+ * was reported FAILED may be found stored, and answers CONFLICT with itself when it is repeated). A reply is
+ * never timed out.
+ *
+ * CLAIM, RELEASE, GET and LIST_LINE are answered at once, from what is committed; pulls, LIST_OPEN and STATS
+ * after the commit of all that was submitted before them. Lazy operations join the next commit or, after 50
+ * ms, get one of their own; they too are answered after it.
+ *
+ * After an I/O error everything is answered JOURNAL_FAILED until the file has been closed, opened and checked
+ * again (by itself, with a growing pause); journal_writable() is false meanwhile.
  *
  * Rules kept here and nowhere else: one open change per line; one change per (subject, Idempotency-Key);
  * cancel and send are one conditional update; an intent whose data was loaded before the line's newest
@@ -40,44 +49,67 @@ const char *journal_status_name(enum journal_status s);
 
 enum journal_verb {
     /* --- a change --- */
-    JOURNAL_CLAIM,   /* in memory: the line (and key) for change->request_id, after asking key and line. OK,
-                        REPLAY,   KEY_REUSED, KEY_BUSY, LINE_BUSY. Uses request_id, line, idem_key, body_hash. */
-    JOURNAL_RELEASE, /* gives the claim back (request_id). An INTENT or RECORD that succeeded has taken it
-                        over; releasing is then harmless. */
-    JOURNAL_INTENT,  /* stores change (ACCEPTED or SENDING) with its key, and an invalidation of its line. OK,
-                        RELOAD, LINE_BUSY, KEY_BUSY, FULL. first_status is kept when set. */
-    JOURNAL_SEND, /* ACCEPTED -> SENDING if it is still ACCEPTED (uses request_id, loaded_at, sent_at and the
-                     names and validation of change); OK, RELOAD, CONFLICT, NOT_FOUND */
-    JOURNAL_OUTCOME,  /* an open change ends: change->state and its result fields; event (may be NULL) enters
-                         the  outbox, the row enters the history queue, its line the invalidations. NOT_SENT
-                         frees the key;  others keep it 24 h from requested_at. OK, CONFLICT (already final:
-                         found), NOT_FOUND */
-    JOURNAL_RECORD,   /* stores a change that never was open (INVALID, NOT_SENT) with event if any. Takes its
-                         claim   and key over (INVALID keeps the key, NOT_SENT leaves it free). */
-    JOURNAL_CANCEL,   /* ACCEPTED -> CANCELLED or EXPIRED (change->state), else CONFLICT; event as for OUTCOME
-                       */
-    JOURNAL_DOUBT,    /* updates the settling fields of a SENDING change */
-    JOURNAL_ANSWERED, /* notes first_status if none is noted yet (lazy: no commit of its own) */
-    JOURNAL_CALLS,    /* stores calls[] (lazy) */
+    /* In memory: the line (and key) for change->request_id, after asking key and line. OK, REPLAY,
+     * KEY_REUSED, KEY_BUSY, LINE_BUSY, FULL (too many claims). Uses request_id, line, idem_key, body_hash. A
+     * REPLAY whose found.first_status is 0: the process ended before it answered; the state tells what to
+     * answer. A claim ends by itself after 60 s; it is answered without waiting for a commit. */
+    JOURNAL_CLAIM,
+    /* Gives the claim back (request_id). An INTENT or RECORD that succeeded has taken it over; releasing is
+     * then harmless. */
+    JOURNAL_RELEASE,
+    /* Stores change (ACCEPTED or SENDING) with its key, and an invalidation of its line (generation). The
+     * line must be claimed by nobody else. OK, RELOAD, LINE_BUSY, KEY_BUSY, FULL, CONFLICT (its id is known:
+     * found). first_status is kept when set; else the key is busy until ANSWERED, or an outcome with
+     * first_status. */
+    JOURNAL_INTENT,
+    /* ACCEPTED -> SENDING if it is still ACCEPTED (uses request_id, loaded_at, sent_at, customer_id, the
+     * names and validation of change), and an invalidation of its line (generation); OK, RELOAD, CONFLICT,
+     * NOT_FOUND */
+    JOURNAL_SEND,
+    /* An open change ends: change->state (a move that change_transition_ok() allows), its result fields, and
+     * actor, names, validation, first_status if given; processed_at 0: now. event (may be NULL) enters the
+     * outbox, the row enters the history queue, its line the invalidations (generation). NOT_SENT frees the
+     * key; others keep it key_ms from requested_at. OK, CONFLICT (already final, or no such move: found),
+     * NOT_FOUND */
+    JOURNAL_OUTCOME,
+    /* Stores a change that never was open (INVALID, NOT_SENT) with event if any. Takes its claim and key over
+     * (INVALID keeps the key, NOT_SENT leaves it free). OK, KEY_BUSY, CONFLICT (its id is known: found), FULL
+     */
+    JOURNAL_RECORD,
+    JOURNAL_CANCEL, /* ACCEPTED -> CANCELLED or EXPIRED (change->state), else CONFLICT; event as for OUTCOME
+                     */
+    JOURNAL_DOUBT,  /* updates the settling fields of a SENDING change: all of them, as given */
+    /* Notes first_status if none is noted yet (lazy: no commit of its own). Known to later CLAIMs from its
+     * submission on. Not needed when the outcome carried first_status. OK, NOT_FOUND */
+    JOURNAL_ANSWERED,
+    JOURNAL_CALLS, /* stores calls_in[] (lazy). FULL: dropped, the room that is left is for outcomes */
     /* --- reading --- */
-    JOURNAL_GET,       /* by request_id: found */
-    JOURNAL_LIST_LINE, /* changes of `line`: open, or not yet in PostgreSQL; newest first, at most `limit`:
-                          list */
-    JOURNAL_LIST_OPEN, /* every open change (recovery, operator's list), oldest first, `limit`, after
-                          `after_id` */
+    JOURNAL_GET, /* by request_id: found */
+    /* Changes of `line`: open, or not yet in PostgreSQL; newest first (requested_at), at most `limit`: list
+     */
+    JOURNAL_LIST_LINE,
+    /* Every open change (recovery, operator's list), oldest first, `limit`, after `after_id`: list */
+    JOURNAL_LIST_OPEN,
     /* --- forwarding to PostgreSQL (history worker) --- */
-    JOURNAL_HISTORY_PULL, /* the oldest `limit` final rows and calls not yet forwarded: list + seqs, calls */
-    JOURNAL_HISTORY_ACK,  /* rows[] and call rows[] are in PostgreSQL (lazy) */
-    JOURNAL_HISTORY_DEAD, /* one row that PostgreSQL refuses for itself: kept aside with `reason` */
+    /* The oldest `limit` final rows and 4 x limit calls not yet forwarded: list + seqs, calls. Sees every ACK
+     * that was submitted before it. */
+    JOURNAL_HISTORY_PULL,
+    JOURNAL_HISTORY_ACK, /* ack_rows[] and ack_calls[] are in PostgreSQL (lazy) */
+    /* One row (seq) that PostgreSQL refuses for itself: kept aside with `reason`. Likewise the calls
+       ack_calls[]. */
+    JOURNAL_HISTORY_DEAD,
     /* --- events to MVNO AP (delivery) --- */
-    JOURNAL_EVENTS_PULL,   /* of every line that has any: its oldest undelivered event due by `now`; `limit`,
-                              skipping   lines in skip_lines is the caller's work: events[] */
-    JOURNAL_EVENT_ATTEMPT, /* ledger row; and event delivered | due again at next_due | dead (attempt.verdict)
-                            */
+    /* Of every line that has any: its oldest undelivered event if it is due by `now`, longest due first;
+     * `limit`, skipping lines that are being sent is the caller's work: events[] */
+    JOURNAL_EVENTS_PULL,
+    /* Ledger row; and event delivered | due again at next_due | dead (attempt.verdict). OK, NOT_FOUND (not
+     * undelivered) */
+    JOURNAL_EVENT_ATTEMPT,
     JOURNAL_EVENTS_DUE_NOW, /* the destination is back: everything undelivered is due */
     /* --- cache invalidation --- */
-    JOURNAL_INVALIDATIONS, /* lines whose invalidation Redis has not acknowledged: invalid[] */
-    JOURNAL_INVALIDATED,   /* line + generation was acknowledged by Redis (lazy) */
+    JOURNAL_INVALIDATIONS, /* lines whose invalidation Redis has not acknowledged, after `line`: invalid[] */
+    /* line + generation was acknowledged by Redis (lazy). NOT_FOUND: the line was invalidated again since */
+    JOURNAL_INVALIDATED,
     /* --- the whole --- */
     JOURNAL_STATS, /* stats */
     JOURNAL_VERBS
@@ -112,8 +144,8 @@ struct journal_invalid {
 };
 
 struct journal_stats {
-    int64_t open, in_doubt, oldest_doubt_at, history_pending, history_dead, events_pending, events_dead,
-        oldest_event_at, invalidations, bytes, commits, operations, claims;
+    int64_t open, in_doubt, oldest_doubt_at, history_pending, history_dead, calls_pending, events_pending,
+        events_dead, oldest_event_at, invalidations, bytes, commits, operations, claims;
     bool writable;
 };
 
@@ -132,7 +164,10 @@ struct journal_op {
     const struct journal_call *calls_in;
     size_t calls_in_count;
     const char *line, *after_id, *reason;
-    int64_t now, limit, generation, seq;
+    int64_t now;        /* Unix ms; 0: the wall clock */
+    int64_t limit;      /* rows; 0: 1000, at most 10000 */
+    int64_t generation; /* INVALIDATED: in. INTENT, SEND, OUTCOME: out, of the line's invalidation */
+    int64_t seq;
     const int64_t *ack_rows, *ack_calls;
     size_t ack_row_count, ack_call_count;
     struct journal_attempt attempt;
@@ -141,7 +176,8 @@ struct journal_op {
     enum journal_status status;
     struct arena arena;
     struct change_record found;
-    bool found_recorded; /* the busy change is in the journal (an answer may name it) */
+    bool
+        found_recorded; /* found is in the journal, whole (an answer may name it); else only its request_id */
     struct change_record *list;
     int64_t *seqs; /* parallel to list */
     size_t list_count;
@@ -171,8 +207,8 @@ extern const size_t journal_metrics_count;
  * refuses a newer one, checks the small hot tables, and starts the thread. Everything open is there to be
  * listed when it returns. NULL with a clear sentence in err. Main thread. */
 struct journal *journal_open(const struct journal_config *config, char *err, size_t errlen);
-/* Answers what is queued, checkpoints, closes, joins. The reply mailboxes must still be drained by the
- * caller. */
+/* Answers what is queued, checkpoints, closes, joins, frees j. Nothing may be submitted from here on. The
+ * reply mailboxes must still be drained by the caller. */
 void journal_close(struct journal *j);
 const char *
 journal_instance(const struct journal *j); /* stable id of this file, for the history's `instance` */
@@ -182,12 +218,13 @@ unsigned journal_orphans(const struct journal *j);
 /* Any thread: can intents be taken (readiness)? */
 bool journal_writable(const struct journal *j);
 
-/* Prepares op (zeroes it, sets verb, reply and done). */
+/* Prepares op (zeroes it, sets verb, reply and done). reply_to NULL: done runs on the journal's thread and
+ * must only free or post. */
 void journal_op_init(struct journal_op *op, struct journal *j, enum journal_verb verb,
                      struct mailbox *reply_to, void (*done)(struct journal_op *op), void *arg);
 /* Any thread. False: the queue is full (answer 503); op stays the caller's and done will not run. Operations
- * that end something (RELEASE, OUTCOME, DOUBT, ANSWERED, CALLS, acks, attempts, INVALIDATED) are never
- * refused. */
+ * that end something (RELEASE, OUTCOME, DOUBT, ANSWERED, CALLS, acks, attempts, EVENTS_DUE_NOW, INVALIDATED)
+ * are never refused. */
 __attribute__((warn_unused_result)) bool journal_submit(struct journal_op *op);
 /* Frees what the answer holds; op itself is the caller's. */
 void journal_op_clear(struct journal_op *op);

@@ -1,0 +1,104 @@
+/* slot.c - the directory of one instance. */
+#include "journal/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool make_dir(const char *path, char *err, size_t errlen)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
+        return true;
+    }
+    snprintf(err, errlen, "journal: cannot make the directory %s (%s)", path, strerror(errno));
+    return false;
+}
+
+/* 1: taken, 0: somebody else's, -1: error. */
+static int try_slot(struct slot *s, unsigned number, char *err, size_t errlen)
+{
+    if (snprintf(s->dir, sizeof s->dir, "%s/%u", s->base, number) >= (int)sizeof s->dir) {
+        snprintf(err, errlen, "journal: the path is too long");
+        return -1;
+    }
+    if (!make_dir(s->dir, err, errlen)) {
+        return -1;
+    }
+    s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->lock_fd = s->dir_fd < 0 ? -1 : openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0) {
+        snprintf(err, errlen, "journal: cannot open %s/lock (%s)", s->dir, strerror(errno));
+        return -1;
+    }
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(s->lock_fd, F_OFD_SETLK, &whole) == 0) {
+        s->number = number;
+        return 1;
+    }
+    if (errno == EAGAIN || errno == EACCES) {
+        return 0;
+    }
+    snprintf(err, errlen, "journal: cannot lock %s/lock (%s); a network file system will not do", s->dir,
+             strerror(errno));
+    return -1;
+}
+
+bool slot_take(struct slot *s, const char *base, char *err, size_t errlen)
+{
+    *s = (struct slot){.dir_fd = -1, .lock_fd = -1};
+    if (snprintf(s->base, sizeof s->base, "%s", base) >= (int)sizeof s->base) {
+        snprintf(err, errlen, "journal: the path is too long");
+        return false;
+    }
+    if (!make_dir(s->base, err, errlen)) {
+        return false;
+    }
+    for (unsigned n = 0; n < SLOTS_MAX; n++) {
+        int got = try_slot(s, n, err, errlen);
+        if (got == 1) {
+            return true;
+        }
+        slot_drop(s);
+        if (got < 0) {
+            return false;
+        }
+    }
+    snprintf(err, errlen, "journal: all %d slots of %s are in use", SLOTS_MAX, base);
+    return false;
+}
+
+void slot_drop(struct slot *s)
+{
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+    if (s->dir_fd >= 0) {
+        close(s->dir_fd);
+    }
+    s->lock_fd = s->dir_fd = -1;
+}
+
+unsigned slot_orphans(const struct slot *s)
+{
+    unsigned orphans = 0;
+    char path[PATH_MAX + 32];
+    for (unsigned n = 0; n < SLOTS_MAX; n++) {
+        snprintf(path, sizeof path, "%s/%u/journal.db", s->base, n);
+        if (n == s->number || access(path, F_OK) != 0) {
+            continue;
+        }
+        snprintf(path, sizeof path, "%s/%u/lock", s->base, n);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (fd < 0 || (fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type == F_UNLCK)) {
+            orphans++;
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return orphans;
+}

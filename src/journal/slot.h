@@ -1,0 +1,27 @@
+/* slot.h - one numbered directory below JOURNAL_PATH and the lock that says who owns it.
+ *
+ * The lock is an open-file-description lock on a file of its own: it ends with the process, is not lost when
+ * another descriptor of the file is closed, and two journals of one process exclude each other. */
+#ifndef JOURNAL_SLOT_H
+#define JOURNAL_SLOT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SLOTS_MAX 64
+
+struct slot {
+    char base[PATH_MAX]; /* JOURNAL_PATH */
+    char dir[PATH_MAX];  /* JOURNAL_PATH/<number> */
+    unsigned number;
+    int dir_fd, lock_fd; /* -1: none */
+};
+
+/* Makes the directories (0700) as needed and takes the first slot whose lock is free. */
+bool slot_take(struct slot *s, const char *base, char *err, size_t errlen);
+void slot_drop(struct slot *s);
+/* Other slots with a journal but without an owner. Takes no lock: a starting process is not disturbed. */
+unsigned slot_orphans(const struct slot *s);
+
+#endif

@@ -1,0 +1,158 @@
+/* sql.c - the statements' texts. */
+#include "journal/sql.h"
+
+#include "journal/record.h"
+
+/* clang-format off */
+static const char *const texts[SQL_STATEMENTS] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_PAGE_COUNT] = "PRAGMA page_count",
+    [SQL_FREE_COUNT] = "PRAGMA freelist_count",
+
+    /* --- open changes --- */
+    [SQL_OPEN_INSERT] = "INSERT INTO open_change(%C) VALUES(%P)",
+    [SQL_OPEN_BY_ID] = "SELECT %C FROM open_change WHERE request_id=?1",
+    [SQL_OPEN_BY_LINE] = "SELECT %C FROM open_change WHERE line=?1",
+    [SQL_OPEN_BRIEF] = "SELECT id,line,state,idem_key,in_doubt FROM open_change WHERE request_id=?1",
+    [SQL_OPEN_LIST] = "SELECT %C FROM open_change WHERE request_id>?1 ORDER BY request_id LIMIT ?2",
+    [SQL_OPEN_SEND] = "UPDATE open_change SET %S WHERE request_id=?1 AND state=0",
+    [SQL_OPEN_DOUBT] = "UPDATE open_change SET %D WHERE request_id=?1 AND state=1",
+    [SQL_OPEN_ANSWER] = "UPDATE open_change SET first_status=?2 WHERE request_id=?1 AND first_status=0",
+    [SQL_OPEN_DELETE] = "DELETE FROM open_change WHERE id=?1",
+    /* at start: what was being sent when the process ended is in doubt */
+    [SQL_OPEN_CRASHED] = "UPDATE open_change SET in_doubt=1,doubt_since=?1,next_check_at=?1"
+                         " WHERE state=1 AND in_doubt=0",
+    /* after a commit that failed but may have reached the disk */
+    [SQL_UNDO_INTENT] = "DELETE FROM open_change WHERE request_id=?1",
+    [SQL_UNDO_SEND] = "UPDATE open_change SET state=0,sent_at=0 WHERE request_id=?1 AND state=1",
+    [SQL_UNDO_KEY] = "DELETE FROM idem_key WHERE key=?1 AND request_id=?2",
+
+    /* --- settled changes --- */
+    [SQL_SETTLE] = "INSERT INTO settled(%C) SELECT %O FROM open_change WHERE id=?%N",
+    [SQL_SETTLED_INSERT] = "INSERT INTO settled(%C) VALUES(%P)",
+    [SQL_SETTLED_BY_ID] = "SELECT %C FROM settled WHERE request_id=?1",
+    [SQL_SETTLED_ANSWER] = "UPDATE settled SET first_status=?2 WHERE request_id=?1 AND first_status=0",
+    [SQL_SETTLED_KEY] = "SELECT idem_key FROM settled WHERE request_id=?1",
+    [SQL_SETTLED_OF_LINE] =
+        "SELECT %C FROM settled WHERE seq IN (SELECT seq FROM history_queue WHERE line=?1"
+        " UNION ALL SELECT seq FROM history_dead WHERE line=?1) ORDER BY requested_at DESC,seq DESC LIMIT ?2",
+    [SQL_SETTLED_RECENT] = "SELECT line,processed_at,state FROM settled ORDER BY seq DESC",
+    /* rows of an age, in order; 1 when one must stay: not forwarded, or its event not delivered */
+    [SQL_SETTLED_OLD] =
+        "SELECT seq,processed_at<?2,EXISTS(SELECT 1 FROM history_queue q WHERE q.seq=s.seq)"
+        " OR EXISTS(SELECT 1 FROM history_dead d WHERE d.seq=s.seq)"
+        " OR EXISTS(SELECT 1 FROM event e WHERE e.request_id=s.request_id AND"
+        "   (EXISTS(SELECT 1 FROM event_queue p WHERE p.seq=e.seq)"
+        "    OR EXISTS(SELECT 1 FROM event_dead x WHERE x.seq=e.seq)))"
+        " FROM settled s WHERE seq>?1 ORDER BY seq LIMIT ?3",
+    [SQL_SETTLED_DELETE] = "DELETE FROM settled WHERE seq=?1",
+
+    /* --- keys --- */
+    [SQL_KEY_TAKE] =
+        "INSERT INTO idem_key(key,request_id,body_hash,first_status,expires_at) VALUES(?1,?2,?3,?4,?5)"
+        " ON CONFLICT(key) DO UPDATE SET request_id=excluded.request_id,body_hash=excluded.body_hash,"
+        " first_status=excluded.first_status,expires_at=excluded.expires_at"
+        " WHERE idem_key.expires_at<=?6 OR idem_key.request_id=excluded.request_id",
+    [SQL_KEY_GET] = "SELECT request_id,body_hash,first_status FROM idem_key WHERE key=?1 AND expires_at>?2",
+    [SQL_KEY_ANSWER] = "UPDATE idem_key SET first_status=?2 WHERE key=?1 AND request_id=?3 AND first_status=0",
+    [SQL_KEY_DELETE] = "DELETE FROM idem_key WHERE key=?1 AND request_id=?2",
+    [SQL_KEY_EXPIRE] = "DELETE FROM idem_key WHERE key IN"
+                       " (SELECT key FROM idem_key WHERE expires_at<=?1 ORDER BY expires_at LIMIT ?2)",
+
+    /* --- forwarding to PostgreSQL --- */
+    [SQL_HISTORY_QUEUE] = "INSERT INTO history_queue(seq,line) VALUES(?1,?2)",
+    [SQL_HISTORY_PULL] = "SELECT q.seq,%C FROM (SELECT seq FROM history_queue ORDER BY seq LIMIT ?1) q"
+                         " JOIN settled USING(seq) ORDER BY q.seq",
+    [SQL_HISTORY_ACK] = "DELETE FROM history_queue WHERE seq=?1",
+    [SQL_HISTORY_DEAD] = "INSERT INTO history_dead(seq,line,reason,at)"
+                         " SELECT seq,line,?2,?3 FROM history_queue WHERE seq=?1",
+
+    [SQL_CALL_INSERT] =
+        "INSERT INTO call(request_id,operation,attempt,http_status,result_code,outcome,milliseconds,breaker_state,at)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [SQL_CALL_PULL] = "SELECT seq,request_id,operation,attempt,http_status,result_code,outcome,milliseconds,"
+                      "breaker_state,at FROM call WHERE forwarded=0 ORDER BY seq LIMIT ?1",
+    [SQL_CALL_MARK] = "UPDATE call SET forwarded=?2 WHERE seq=?1 AND forwarded=0",
+    [SQL_CALL_OF_REQUEST] = "SELECT seq,request_id,operation,attempt,http_status,result_code,outcome,milliseconds,"
+                            "breaker_state,at FROM call WHERE request_id=?1 ORDER BY seq LIMIT ?2",
+    [SQL_CALL_OLD] = "SELECT seq,at<?2,forwarded=0 FROM call WHERE seq>?1 ORDER BY seq LIMIT ?3",
+    [SQL_CALL_DELETE] = "DELETE FROM call WHERE seq=?1",
+
+    /* --- events --- */
+    [SQL_EVENT_INSERT] = "INSERT INTO event(event_id,type,request_id,line,body,traceparent,created_at)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    [SQL_EVENT_QUEUE] = "INSERT INTO event_queue(seq,line,created_at,attempts,due_at,head)"
+                        " VALUES(?1,?2,?3,0,?4,NOT EXISTS(SELECT 1 FROM event_queue WHERE line=?2))",
+    [SQL_EVENT_PULL] =
+        "SELECT q.seq,e.event_id,e.type,e.request_id,e.line,e.body,e.traceparent,e.created_at,q.attempts,q.due_at"
+        " FROM (SELECT seq,attempts,due_at FROM event_queue WHERE head=1 AND due_at<=?1"
+        "  ORDER BY due_at,seq LIMIT ?2) q JOIN event e USING(seq) ORDER BY q.due_at,q.seq",
+    [SQL_EVENT_FIND] = "SELECT line,attempts FROM event_queue WHERE seq=?1",
+    [SQL_EVENT_AGAIN] = "UPDATE event_queue SET due_at=?2,attempts=attempts+?3 WHERE seq=?1",
+    [SQL_EVENT_DONE] = "DELETE FROM event_queue WHERE seq=?1",
+    [SQL_EVENT_DEAD] = "INSERT INTO event_dead(seq,line,attempts,at) VALUES(?1,?2,?3,?4)",
+    [SQL_EVENT_PROMOTE] = "UPDATE event_queue SET head=1"
+                          " WHERE seq=(SELECT min(seq) FROM event_queue WHERE line=?1) AND head=0",
+    [SQL_EVENT_DUE_NOW] = "UPDATE event_queue SET due_at=?1 WHERE head=1 AND due_at>?1",
+    [SQL_EVENT_OLDEST] = "SELECT created_at FROM event_queue ORDER BY seq LIMIT 1",
+    [SQL_EVENT_OLD] = "SELECT seq,created_at<?2,EXISTS(SELECT 1 FROM event_queue q WHERE q.seq=e.seq)"
+                      " OR EXISTS(SELECT 1 FROM event_dead d WHERE d.seq=e.seq)"
+                      " FROM event e WHERE seq>?1 ORDER BY seq LIMIT ?3",
+    [SQL_EVENT_DELETE] = "DELETE FROM event WHERE seq=?1",
+    [SQL_ATTEMPT_INSERT] =
+        "INSERT INTO attempt(event_seq,at,status,milliseconds,next_due,verdict,counted,error,answer)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE event_seq=?1",
+
+    /* --- cache invalidation --- */
+    [SQL_INVALID_INSERT] = "INSERT OR IGNORE INTO invalidation(line,generation) VALUES(?1,?2)",
+    [SQL_INVALID_RAISE] = "UPDATE invalidation SET generation=?2 WHERE line=?1",
+    [SQL_INVALID_LIST] = "SELECT line,generation FROM invalidation WHERE line>?1 ORDER BY line LIMIT ?2",
+    [SQL_INVALID_ACK] = "DELETE FROM invalidation WHERE line=?1 AND generation=?2",
+
+    /* --- counting, at start only (the oldest ones: by index) --- */
+    [SQL_DOUBT_OLDEST] = "SELECT min(doubt_since) FROM open_change WHERE in_doubt=1",
+    [SQL_COUNT_OPEN] = "SELECT count(*) FROM open_change",
+    [SQL_COUNT_DOUBT] = "SELECT count(*) FROM open_change WHERE in_doubt=1",
+    [SQL_COUNT_HISTORY] = "SELECT count(*) FROM history_queue",
+    [SQL_COUNT_HISTORY_DEAD] = "SELECT count(*) FROM history_dead",
+    [SQL_COUNT_CALLS] = "SELECT count(*) FROM call WHERE forwarded=0",
+    [SQL_COUNT_EVENTS] = "SELECT count(*) FROM event_queue",
+    [SQL_COUNT_EVENTS_DEAD] = "SELECT count(*) FROM event_dead",
+    [SQL_COUNT_INVALID] = "SELECT count(*) FROM invalidation",
+    [SQL_MAX_GENERATION] = "SELECT coalesce(max(generation),0) FROM invalidation",
+    [SQL_INSTANCE] = "SELECT value FROM meta WHERE name='instance'",
+};
+/* clang-format on */
+
+void sql_text(enum sql id, struct buf *out)
+{
+    for (const char *p = texts[id]; *p; p++) {
+        if (*p != '%') {
+            buf_putc(out, *p);
+            continue;
+        }
+        switch (*++p) {
+        case 'C':
+            record_names(out);
+            break;
+        case 'P':
+            record_params(out);
+            break;
+        case 'O':
+            record_outcome(out);
+            break;
+        case 'S':
+            record_send(out);
+            break;
+        case 'D':
+            record_doubt(out);
+            break;
+        default:
+            buf_printf(out, "%d", record_columns + 1);
+            break;
+        }
+    }
+}

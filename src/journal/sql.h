@@ -1,0 +1,95 @@
+/* sql.h - every statement of the journal by name. */
+#ifndef JOURNAL_SQL_H
+#define JOURNAL_SQL_H
+
+#include "pcs/core/buf.h"
+
+/* In the texts: %C the columns of a change, %P their parameters, %O the outcome's expressions, %S and %D the
+ * assignments of SEND and DOUBT, %N the first parameter after the columns'. */
+enum sql {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_PAGE_COUNT,
+    SQL_FREE_COUNT,
+
+    SQL_OPEN_INSERT,
+    SQL_OPEN_BY_ID,
+    SQL_OPEN_BY_LINE,
+    SQL_OPEN_BRIEF,
+    SQL_OPEN_LIST,
+    SQL_OPEN_SEND,
+    SQL_OPEN_DOUBT,
+    SQL_OPEN_ANSWER,
+    SQL_OPEN_DELETE,
+    SQL_OPEN_CRASHED,
+    SQL_UNDO_INTENT,
+    SQL_UNDO_SEND,
+    SQL_UNDO_KEY,
+
+    SQL_SETTLE,
+    SQL_SETTLED_INSERT,
+    SQL_SETTLED_BY_ID,
+    SQL_SETTLED_ANSWER,
+    SQL_SETTLED_KEY,
+    SQL_SETTLED_OF_LINE,
+    SQL_SETTLED_RECENT,
+    SQL_SETTLED_OLD,
+    SQL_SETTLED_DELETE,
+
+    SQL_KEY_TAKE,
+    SQL_KEY_GET,
+    SQL_KEY_ANSWER,
+    SQL_KEY_DELETE,
+    SQL_KEY_EXPIRE,
+
+    SQL_HISTORY_QUEUE,
+    SQL_HISTORY_PULL,
+    SQL_HISTORY_ACK,
+    SQL_HISTORY_DEAD,
+
+    SQL_CALL_INSERT,
+    SQL_CALL_PULL,
+    SQL_CALL_MARK,
+    SQL_CALL_OF_REQUEST,
+    SQL_CALL_OLD,
+    SQL_CALL_DELETE,
+
+    SQL_EVENT_INSERT,
+    SQL_EVENT_QUEUE,
+    SQL_EVENT_PULL,
+    SQL_EVENT_FIND,
+    SQL_EVENT_AGAIN,
+    SQL_EVENT_DONE,
+    SQL_EVENT_DEAD,
+    SQL_EVENT_PROMOTE,
+    SQL_EVENT_DUE_NOW,
+    SQL_EVENT_OLDEST,
+    SQL_EVENT_OLD,
+    SQL_EVENT_DELETE,
+    SQL_ATTEMPT_INSERT,
+    SQL_ATTEMPT_DELETE,
+
+    SQL_INVALID_INSERT,
+    SQL_INVALID_RAISE,
+    SQL_INVALID_LIST,
+    SQL_INVALID_ACK,
+
+    SQL_DOUBT_OLDEST,
+    SQL_COUNT_OPEN,
+    SQL_COUNT_DOUBT,
+    SQL_COUNT_HISTORY,
+    SQL_COUNT_HISTORY_DEAD,
+    SQL_COUNT_CALLS,
+    SQL_COUNT_EVENTS,
+    SQL_COUNT_EVENTS_DEAD,
+    SQL_COUNT_INVALID,
+    SQL_MAX_GENERATION,
+    SQL_INSTANCE,
+    SQL_STATEMENTS
+};
+
+/* Writes the statement's text. */
+void sql_text(enum sql id, struct buf *out);
+
+#endif
