@@ -80,6 +80,7 @@ bool body_read(struct http_request *rq, struct change_body *out);
 /* --- rate.c --- */
 struct rate_limiter;
 struct rate_limiter *rate_limiter_new(const struct api_config *config);
+void rate_limiter_set(struct rate_limiter *l, const struct api_config *config);
 void rate_limiter_free(struct rate_limiter *l);
 struct rate_answer {
     bool allowed;

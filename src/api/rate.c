@@ -28,11 +28,18 @@ struct rate_limiter *rate_limiter_new(const struct api_config *config)
     struct rate_limiter *l = calloc(1, sizeof *l);
     if (l) {
         pthread_mutex_init(&l->lock, NULL);
-        l->rate = (double)config->rate;
-        l->burst = (double)config->burst;
-        l->max = (unsigned)config->rate_callers;
+        rate_limiter_set(l, config);
     }
     return l;
+}
+
+void rate_limiter_set(struct rate_limiter *l, const struct api_config *config)
+{
+    pthread_mutex_lock(&l->lock);
+    l->rate = (double)config->rate;
+    l->burst = (double)config->burst;
+    l->max = (unsigned)config->rate_callers;
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void bucket_drop(struct rate_limiter *l, struct bucket *b)

@@ -38,6 +38,11 @@ bool api_shared_init(struct api_shared *s, const struct api_config *config)
     return s->limiter != NULL;
 }
 
+void api_shared_reload(struct api_shared *s, const struct api_config *config)
+{
+    rate_limiter_set(s->limiter, config);
+}
+
 void api_shared_free(struct api_shared *s)
 {
     rate_limiter_free(s->limiter);

@@ -31,6 +31,8 @@ struct api_shared {
     _Atomic int redis_links_up;
 };
 bool api_shared_init(struct api_shared *s, const struct api_config *config);
+/* Takes over reloaded limits. Main thread. */
+void api_shared_reload(struct api_shared *s, const struct api_config *config);
 void api_shared_free(struct api_shared *s);
 
 /* What the handlers of one reactor work with: the context of its http_server. All pointers outlive it. */

@@ -1,0 +1,38 @@
+/* cli.h - the program's commands: one function each, called by main(). */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "pcs/core/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Settings of the process itself. */
+struct process_config {
+    int log_level;
+    int64_t
+        drain_delay_ms;   /* after SIGTERM: not ready, but still accepting, so that the balancer can notice */
+    const char *sql_path; /* where `migrate` finds the numbered files */
+};
+extern const struct config_section process_config_section;
+
+/* All sections of the program, joined. */
+extern const struct config_section *const cli_sections[];
+extern const size_t cli_section_count;
+/* Registers every module's metrics. Main thread, before others start. */
+void cli_register_metrics(void);
+
+/* Loads the configuration from file (NULL: none) and environment; NULL after printing what is wrong. */
+struct config *cli_load(const char *file);
+
+/* Each returns the process's exit status. */
+int cli_serve(const char *config_file);
+int cli_migrate(const char *config_file);
+int cli_check_config(const char *config_file);
+int cli_print_config(const char *config_file);
+void cli_print_help(void);
+void cli_print_settings(void); /* the README's table */
+void cli_print_routes(void);
+
+#endif

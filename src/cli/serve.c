@@ -1,0 +1,305 @@
+/* serve.c - the service: start in order, wait for signals, end in named phases.
+ *
+ *   start   settings -> process limits -> journal -> history -> listeners -> reactors -> recovered: ready
+ *   end     1 not ready         readiness says DOWN, requests are still served (server.drain_delay)
+ *           2 stop accepting    listeners closed; answers say Connection: close
+ *           3 drain             waiting polls get the current state; running changes are finished: an order's
+ * deadline and a commit; what only waits (held, in doubt) is left to the journal 4 let go            events
+ * and changes under way are put down once the journal has answered 5 close             every handle of every
+ * reactor; loops end; threads joined 6 forward and close the history worker's last batch, the journal's last
+ * commit */
+#include "cli/serve.h"
+
+#include "pcs/core/clock.h"
+#include "pcs/core/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DRAIN_EXTRA_MS   2000 /* over the longest request */
+#define LET_GO_MS        3000
+#define HISTORY_GRACE_MS 1000
+#define POLL_MS          5
+
+static int64_t ms_since(uint64_t start)
+{
+    return (int64_t)((clock_mono_ns() - start) / NS_PER_MS);
+}
+
+/* What the process is allowed and denied: no core dumps (they hold customers' data), files 0600, many
+ * sockets. */
+static void set_limits(void)
+{
+    struct rlimit none = {0, 0}, files;
+    umask(077);
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static unsigned reactor_count(const struct http_config *http)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    long n = http->threads ? (long)http->threads : cores;
+    return n < 1 ? 1 : n > REACTORS_MAX ? REACTORS_MAX : (unsigned)n;
+}
+
+static bool open_listeners(struct service *s, const struct http_config *http, char *err)
+{
+    int64_t port = http->port;
+    for (unsigned n = 0; n < s->count; n++) {
+        s->instances[n].listen_fd = http_listen(http->bind, &port, err, ERROR_MAX);
+        if (s->instances[n].listen_fd < 0) {
+            return false;
+        }
+    }
+    log_info("server.listening", log_str("bind", http->bind), log_int("port", port),
+             log_int("reactors", s->count));
+    return true;
+}
+
+static bool make_redis_breaker(struct service *s, char *err)
+{
+    const struct redis_config *redis = config_values(s->config, &redis_config_section);
+    struct breaker_config cfg = breaker_config_default();
+    cfg.slow_duration_ns = redis->deadline_ms * (int64_t)NS_PER_MS;
+    cfg.wait_ms = 500;
+    cfg.wait_max_ms = 5000;
+    s->redis_breaker = breaker_create("redis", &cfg, err, ERROR_MAX);
+    return s->redis_breaker != NULL;
+}
+
+/* What is shared by the reactors, in the order in which it depends on one another. */
+static bool open_shared(struct service *s, char *err)
+{
+    const struct identity_config *identity = config_values(s->config, &identity_config_section);
+    s->verifier = identity_verifier_new(identity, err, ERROR_MAX);
+    if (!s->verifier ||
+        !kos_gates_init(&s->gates, config_values(s->config, &kos_config_section), err, ERROR_MAX) ||
+        !make_redis_breaker(s, err)) {
+        return false;
+    }
+    s->journal = journal_open(config_values(s->config, &journal_config_section), err, ERROR_MAX);
+    if (!s->journal) {
+        return false;
+    }
+    s->history = history_start(config_values(s->config, &history_config_section), s->journal, err, ERROR_MAX);
+    if (!s->history || !api_shared_init(&s->shared, config_values(s->config, &api_config_section))) {
+        return false;
+    }
+    s->shared.journal = s->journal;
+    s->shared.history = s->history;
+    s->shared.gates = &s->gates;
+    s->changes = change_shared_new(s->journal, s->history);
+    return s->changes != NULL;
+}
+
+static void close_shared(struct service *s)
+{
+    if (s->history) {
+        history_stop(s->history, HISTORY_GRACE_MS);
+    }
+    if (s->journal) {
+        journal_close(s->journal);
+    }
+    for (unsigned n = 0; n < s->count; n++) {
+        if (s->instances[n].reactor.loop.data) {
+            reactor_destroy(&s->instances[n].reactor);
+        }
+    }
+    change_shared_free(s->changes);
+    api_shared_free(&s->shared);
+    kos_gates_free(&s->gates);
+    breaker_destroy(s->redis_breaker);
+    identity_verifier_unref(s->verifier);
+    bypass_clear();
+}
+
+static bool start_reactors(struct service *s, char *err)
+{
+    char name[24]; /* cut to 15 by the kernel */
+    for (unsigned n = 0; n < s->count; n++) {
+        struct instance *i = &s->instances[n];
+        snprintf(name, sizeof name, "reactor-%u", n);
+        if (!reactor_init(&i->reactor, n, err, ERROR_MAX)) {
+            return false;
+        }
+        if (!reactor_start(&i->reactor, name, instance_start, i)) {
+            snprintf(err, ERROR_MAX, "%s", *i->err ? i->err : "a reactor could not be started");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void each(struct service *s, void (*fn)(struct instance *))
+{
+    for (unsigned n = 0; n < s->count; n++) {
+        instance_run(&s->instances[n], fn);
+    }
+}
+
+static void note_busy(struct instance *i)
+{
+    i->says = instance_busy(i);
+}
+
+static void note_not_idle(struct instance *i)
+{
+    i->says = !instance_idle(i);
+}
+
+/* Asks every reactor until none says yes or the time is up. False: time was up. */
+static bool wait_until_none(struct service *s, void (*ask)(struct instance *), int64_t limit_ms)
+{
+    uint64_t start = clock_mono_ns();
+    bool any;
+    do {
+        any = false;
+        for (unsigned n = 0; n < s->count; n++) {
+            instance_run(&s->instances[n], ask);
+            any |= s->instances[n].says;
+        }
+        if (any) {
+            usleep(POLL_MS * 1000);
+        }
+    } while (any && ms_since(start) < limit_ms);
+    return !any;
+}
+
+static void phase(const char *name)
+{
+    log_info("shutdown.phase", log_str("phase", name));
+}
+
+static int end_service(struct service *s)
+{
+    const struct process_config *process = config_values(s->config, &process_config_section);
+    const struct change_config *change = config_values(s->config, &change_config_section);
+    phase("not ready");
+    s->shared.stopping = true;
+    for (int64_t left = process->drain_delay_ms; left > 0; left -= POLL_MS) {
+        usleep(POLL_MS * 1000);
+    }
+    phase("stop accepting");
+    each(s, instance_quiesce);
+    phase("drain");
+    each(s, instance_drain);
+    bool drained = wait_until_none(s, note_busy, change->request_deadline_ms + DRAIN_EXTRA_MS);
+    phase("let go");
+    each(s, instance_let_go);
+    if (!wait_until_none(s, note_not_idle, LET_GO_MS) || !drained) {
+        /* Something hangs. The journal has every change; ending without tidying loses nothing. */
+        log_error("shutdown.incomplete", log_bool("drained", drained));
+        history_stop(s->history, HISTORY_GRACE_MS);
+        journal_close(s->journal);
+        _exit(EXIT_FAILURE);
+    }
+    phase("close");
+    each(s, instance_free);
+    for (unsigned n = 0; n < s->count; n++) {
+        reactor_join(&s->instances[n].reactor);
+    }
+    phase("forward and close");
+    close_shared(s);
+    log_info("shutdown.done");
+    return EXIT_SUCCESS;
+}
+
+static int wait_for_signals(struct service *s, const sigset_t *watched)
+{
+    for (;;) {
+        int signal_number = sigwaitinfo(watched, NULL);
+        if (signal_number == SIGHUP) {
+            service_reload(s);
+        } else if (signal_number == SIGTERM || signal_number == SIGINT) {
+            log_info("shutdown.asked", log_str("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
+            return end_service(s);
+        }
+    }
+}
+
+static int refuse(const char *err)
+{
+    log_error("start.refused", log_str("reason", err));
+    return EXIT_FAILURE;
+}
+
+/* Waits for the first page of recovery, so that "ready" in the log is true. */
+static bool wait_recovered(struct service *s, const sigset_t *watched)
+{
+    struct timespec step = {.tv_nsec = 1000000};
+    while (s->recovered == 0) {
+        int signal_number = sigtimedwait(watched, NULL, &step);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            kill(getpid(), signal_number); /* looked at again when the start is done */
+            break;
+        }
+    }
+    return s->recovered >= 0;
+}
+
+int cli_serve(const char *config_file)
+{
+    uint64_t start = clock_mono_ns();
+    char err[ERROR_MAX] = "";
+    sigset_t watched;
+    struct service s = {.config_file = config_file, .config = cli_load(config_file)};
+    if (!s.config) {
+        return EXIT_FAILURE;
+    }
+    const struct process_config *process = config_values(s.config, &process_config_section);
+    const struct http_config *http = config_values(s.config, &http_config_section);
+    log_set_threshold((enum log_level)process->log_level);
+    set_limits();
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGHUP);
+    sigprocmask(SIG_BLOCK, &watched, NULL);
+    cli_register_metrics();
+    metrics_thread_init();
+    log_info("start", log_str("version", PCS_VERSION), log_int("pid", getpid()));
+
+    s.count = reactor_count(http);
+    s.instances = calloc(s.count, sizeof *s.instances);
+    if (!s.instances) {
+        return refuse("no memory");
+    }
+    for (unsigned n = 0; n < s.count; n++) {
+        s.instances[n].service = &s;
+        s.instances[n].listen_fd = -1;
+    }
+    if (!open_shared(&s, err) || !open_listeners(&s, http, err) || !start_reactors(&s, err)) {
+        if (s.journal) {
+            journal_close(s.journal);
+        }
+        return refuse(err);
+    }
+    if (!wait_recovered(&s, &watched)) {
+        log_error("start.not_ready",
+                  log_str("reason", "open changes could not be taken up from the journal"));
+    }
+    log_info("start.ready", log_ms("milliseconds", clock_mono_ns() - start),
+             log_int("slot", journal_slot(s.journal)), log_str("instance", journal_instance(s.journal)));
+    int status = wait_for_signals(&s, &watched);
+    free(s.instances);
+    config_unref(s.config);
+    for (size_t n = 0; n < s.kept; n++) {
+        config_unref(s.keep[n]);
+    }
+    return status;
+}

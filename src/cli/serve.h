@@ -1,0 +1,56 @@
+/* serve.h - inside the command `serve`: the process and its reactors. */
+#ifndef CLI_SERVE_H
+#define CLI_SERVE_H
+
+#include "cli/cli.h"
+
+#include "pcs/api/api.h"
+
+#define REACTORS_MAX 64
+#define ERROR_MAX    2048
+
+/* Everything that lives on one reactor, made and ended on its own thread. */
+struct instance {
+    struct reactor reactor;
+    struct service *service;
+    struct api api;
+    struct call_client *calls;
+    struct http_server *server;
+    int listen_fd;
+    bool says; /* the answer to the main thread's last question */
+    char err[ERROR_MAX];
+};
+
+/* The process. */
+struct service {
+    const char *config_file;
+    struct config *config;   /* in force */
+    struct config *keep[64]; /* older ones, still pointed to by what cannot be reloaded */
+    size_t kept;
+    struct journal *journal;
+    struct history *history;
+    struct identity_verifier *verifier;
+    struct kos_gates gates;
+    struct breaker *redis_breaker;
+    struct api_shared shared;
+    struct change_shared *changes;
+    struct instance *instances;
+    unsigned count;
+    _Atomic int recovered; /* 0: not yet, 1: yes, -1: failed */
+};
+
+/* --- instance.c: on the reactor's own thread --- */
+bool instance_start(struct reactor *r, void *instance);
+/* Runs fn on i's thread and waits for it. Main thread. */
+void instance_run(struct instance *i, void (*fn)(struct instance *));
+void instance_quiesce(struct instance *i);
+void instance_drain(struct instance *i);
+void instance_let_go(struct instance *i);
+void instance_free(struct instance *i);
+bool instance_busy(struct instance *i);
+bool instance_idle(struct instance *i);
+
+/* --- reload.c --- */
+void service_reload(struct service *s);
+
+#endif

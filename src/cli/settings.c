@@ -1,0 +1,151 @@
+/* settings.c - the joined tables: settings and metrics of all modules. */
+#include "cli/cli.h"
+
+#include "pcs/api/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const levels[] = {"trace", "debug", "info", "warn", "error", "off", NULL};
+
+static const struct config_setting settings[] = {
+    {.name = "log.level",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct process_config, log_level),
+     .default_text = "info",
+     .choices = levels,
+     .reloadable = true,
+     .help = "Least severe event that is logged"},
+    {.name = "server.drain_delay",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct process_config, drain_delay_ms),
+     .default_text = "0",
+     .min = "0",
+     .max = "5m",
+     .help = "After SIGTERM: how long it goes on accepting while it says that it is not ready"},
+    {.name = "db.migrations",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct process_config, sql_path),
+     .default_text = "",
+     .env = "DB_MIGRATIONS",
+     .help = "Folder of the numbered migrations; empty: beside the program or installed with it"},
+};
+
+const struct config_section process_config_section = {
+    .module = "process",
+    .settings = settings,
+    .count = sizeof settings / sizeof settings[0],
+    .struct_size = sizeof(struct process_config),
+};
+
+const struct config_section *const cli_sections[] = {
+    &process_config_section, &http_config_section,    &api_config_section,      &identity_config_section,
+    &kos_config_section,     &store_config_section,   &redis_config_section,    &journal_config_section,
+    &change_config_section,  &history_config_section, &delivery_config_section,
+};
+const size_t cli_section_count = sizeof cli_sections / sizeof cli_sections[0];
+
+void cli_register_metrics(void)
+{
+    http_metrics_bind(api_routes, api_route_count);
+    metrics_register(http_metrics, http_metrics_count);
+    metrics_register(api_metrics, api_metrics_count);
+    metrics_register(identity_metrics, identity_metrics_count);
+    metrics_register(kos_metrics, kos_metrics_count);
+    metrics_register(store_metrics, store_metrics_count);
+    metrics_register(redis_metrics, redis_metrics_count);
+    metrics_register(journal_metrics, journal_metrics_count);
+    metrics_register(change_metrics, change_metrics_count);
+    metrics_register(history_metrics, history_metrics_count);
+    metrics_register(delivery_metrics, delivery_metrics_count);
+}
+
+struct config *cli_load(const char *file)
+{
+    char err[8192];
+    struct config *c = config_load(cli_sections, cli_section_count, file, NULL, err, sizeof err);
+    if (!c) {
+        fprintf(stderr, "%s\n", err);
+    }
+    return c;
+}
+
+static void print(const struct buf *b)
+{
+    if (buf_ok(b) && b->len) {
+        fwrite(b->data, 1, b->len, stdout);
+    }
+}
+
+int cli_check_config(const char *config_file)
+{
+    struct config *c = cli_load(config_file);
+    if (!c) {
+        return EXIT_FAILURE;
+    }
+    config_unref(c);
+    puts("configuration ok");
+    return EXIT_SUCCESS;
+}
+
+int cli_print_config(const char *config_file)
+{
+    struct config *c = cli_load(config_file);
+    struct buf b;
+    if (!c) {
+        return EXIT_FAILURE;
+    }
+    buf_init(&b, 1 << 20);
+    config_print_values(c, &b);
+    print(&b);
+    buf_free(&b);
+    config_unref(c);
+    return EXIT_SUCCESS;
+}
+
+void cli_print_settings(void)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    config_print_markdown(cli_sections, cli_section_count, &b);
+    print(&b);
+    buf_free(&b);
+}
+
+void cli_print_help(void)
+{
+    struct buf b;
+    puts("usage: product-change-service [--config FILE] [COMMAND]\n"
+         "\n"
+         "commands:\n"
+         "  serve             run the service (the default)\n"
+         "  migrate           bring the history's schema in PostgreSQL up to date\n"
+         "\n"
+         "options:\n"
+         "  --config FILE     settings from a YAML file; the environment overrides it\n"
+         "  --check-config    read the settings, say what is wrong with them, and end\n"
+         "  --print-config    print the settings as they would be used (without secrets)\n"
+         "  --print-settings  print the table of all settings as Markdown\n"
+         "  --print-routes    print every route: method, path, statuses\n"
+         "  --version, --help\n"
+         "\n"
+         "signals: SIGTERM, SIGINT end it in order; SIGHUP reads the settings again\n"
+         "\n"
+         "settings:");
+    buf_init(&b, 1 << 20);
+    config_print_help(cli_sections, cli_section_count, &b);
+    print(&b);
+    buf_free(&b);
+}
+
+void cli_print_routes(void)
+{
+    for (size_t i = 0; i < api_route_count; i++) {
+        const struct http_route *r = &api_routes[i];
+        printf("%s %s ", r->method, r->path);
+        for (const int *s = r->statuses; *s; s++) {
+            printf("%s%d", s == r->statuses ? "" : ",", *s);
+        }
+        putchar('\n');
+    }
+}
