@@ -190,6 +190,20 @@ static const char *subject_of(const cJSON *claims)
     return sim_json_text(claims, "sub", sim_json_text(claims, "userId", ""));
 }
 
+/* The token's line as digits: the gateway hashes by it when the service has several instances. */
+static void add_line_header(struct sim_buf *headers, const cJSON *claims)
+{
+    const char *line = sim_json_text(claims, "lineNumber", "");
+
+    if (!*line)
+        return;
+    sim_buf_str(headers, "X-Line-Number: ");
+    for (; *line; line++)
+        if (*line >= '0' && *line <= '9')
+            sim_buf_add(headers, line, 1);
+    sim_buf_str(headers, "\n");
+}
+
 /* UFR-AUTH-020: 204 lets the request pass, 401 and 403 stop it (nginx auth_request). */
 static void check(struct auth *a, const struct ask *q, struct sim_answer *out)
 {
@@ -210,6 +224,7 @@ static void check(struct auth *a, const struct ask *q, struct sim_answer *out)
     out->status = 204;
     sim_buf_fmt(&headers, "X-User-ID: %s\nX-User-Role: %s\nX-Token-Expires-At: %.0f\n", u->id,
                 u->admin ? "ADMIN" : "USER", sim_json_number(claims, "exp", 0));
+    add_line_header(&headers, claims);
     out->headers = headers.data;
     cJSON_Delete(claims);
 }
