@@ -1,0 +1,87 @@
+/* config.c - the settings and metrics of the history. */
+#include "history/internal.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct history_config, member)
+
+static const struct config_setting settings[] = {
+    {"db.host", CONFIG_TEXT, AT(host), "127.0.0.1", "1", "1000",
+     .help = "PostgreSQL: name, address or socket directory; several separated by commas (the primary is "
+             "taken)."},
+    {"db.port", CONFIG_INT, AT(port), "5432", "1", "65535", .help = "PostgreSQL: port."},
+    {"db.name", CONFIG_TEXT, AT(name), "product_change", "1", "63", .help = "PostgreSQL: database."},
+    {"db.username", CONFIG_TEXT, AT(username), "product_change", "1", "63",
+     .help = "PostgreSQL: the service's role."},
+    {"db.password", CONFIG_TEXT, AT(password), "", "1", "1024", .secret = true,
+     .help = "PostgreSQL: its password."},
+    {"db.sslmode", CONFIG_TEXT, AT(sslmode), "prefer", "1", "16",
+     .help = "TLS to PostgreSQL: disable, allow, prefer, require, verify-ca or verify-full."},
+    {"db.migrate_username", CONFIG_TEXT, AT(migrate_username), "", "1", "63",
+     .help = "The role that owns the schema, for `migrate`; empty: db.username."},
+    {"db.migrate_password", CONFIG_TEXT, AT(migrate_password), "", "1", "1024", .secret = true,
+     .help = "Its password; empty: db.password, if the role is not named either."},
+    {"history.batch", CONFIG_INT, AT(batch), "256", "1", "1000", .help = "Rows forwarded in one INSERT."},
+    {"history.query_deadline", CONFIG_DURATION, AT(query_deadline_ms), "2s", "50ms", "60s",
+     .help = "For a history query, waiting included."},
+    {"history.query_queue", CONFIG_INT, AT(query_queue), "256", "1", "65536",
+     .help = "History queries that may wait."},
+    {"history.months_ahead", CONFIG_INT, AT(months_ahead), "3", "0", "24",
+     .help = "Monthly partitions made ahead."},
+};
+
+/* Text in the struct, so not a CONFIG_ENUM: libpq takes the word itself. */
+static bool check(const void *values, char *err, size_t errlen)
+{
+    static const char *const modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+    const struct history_config *c = values;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(c->sslmode, modes[i]) == 0) {
+            return true;
+        }
+    }
+    snprintf(err, errlen,
+             "db.sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full, not \"%s\"",
+             c->sslmode);
+    return false;
+}
+
+const struct config_section history_config_section = {"history", settings, sizeof settings / sizeof *settings,
+                                                      sizeof(struct history_config), check};
+
+static const char *const row_outcomes[] = {"outcome=\"stored\"",    "outcome=\"duplicate\"",
+                                           "outcome=\"dead\"",      "outcome=\"call_stored\"",
+                                           "outcome=\"call_dead\"", NULL};
+static const char *const query_outcomes[] = {"outcome=\"ok\"", "outcome=\"not_found\"",
+                                             "outcome=\"unavailable\"", "outcome=\"busy\"", NULL};
+
+struct metric_family history_rows = {
+    "pcs_history_rows_total",
+    "Rows forwarded to PostgreSQL, KOS call notes apart, by what became of them.",
+    METRIC_COUNTER,
+    row_outcomes,
+    NULL,
+    0,
+    0};
+struct metric_family history_batch_time = {"pcs_history_batch_seconds",
+                                           "Duration of a batch that was stored.",
+                                           METRIC_HISTOGRAM,
+                                           NULL,
+                                           metrics_buckets_latency,
+                                           0,
+                                           0};
+struct metric_family history_up_gauge = {
+    "pcs_history_up", "1: PostgreSQL takes the history; 0: rows wait.", METRIC_GAUGE, NULL, NULL, 0, 0};
+struct metric_family history_queries = {"pcs_history_queries_total",
+                                        "History queries by how they were answered.",
+                                        METRIC_COUNTER,
+                                        query_outcomes,
+                                        NULL,
+                                        0,
+                                        0};
+
+struct metric_family *const history_metrics[] = {&history_rows, &history_batch_time, &history_up_gauge,
+                                                 &history_queries};
+const size_t history_metrics_count = sizeof history_metrics / sizeof *history_metrics;
