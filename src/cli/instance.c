@@ -144,6 +144,12 @@ void instance_quiesce(struct instance *i)
 void instance_drain(struct instance *i)
 {
     change_service_drain(i->api.changes);
+    if (i->reactor.index == 0) {
+        journal_on_pending(i->service->journal, SINK_EVENTS, NULL,
+                           NULL); /* nobody wakes the delivery any more */
+        journal_on_pending(i->service->journal, SINK_INVALIDATIONS, NULL, NULL);
+        delivery_drain(i->service->shared.delivery);
+    }
 }
 
 bool instance_busy(struct instance *i)

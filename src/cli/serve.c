@@ -101,6 +101,8 @@ static bool open_shared(struct service *s, char *err)
     s->shared.journal = s->journal;
     s->shared.history = s->history;
     s->shared.gates = &s->gates;
+    metrics_on_scrape(kos_gates_collect, &s->gates);
+    metrics_on_scrape(store_collect, NULL);
     s->changes = change_shared_new(s->journal, s->history);
     return s->changes != NULL;
 }
