@@ -13,8 +13,8 @@
 #define ENTRY_TOKEN_LEN 42 /* "PCSC1 " and a UUID */
 #define ENTRY_HEAD_LEN  84
 
-#define ENTRY_CUSTOMER_MAX  ((size_t)1024 * 1024) /* bytes of a whole entry */
-#define ENTRY_CATALOGUE_MAX ((size_t)32 * 1024 * 1024)
+#define ENTRY_CUSTOMER_MAX  ((size_t)1024 * 1024)     /* bytes of a whole entry */
+#define ENTRY_CATALOGUE_MAX ((size_t)7 * 1024 * 1024) /* what fits into one command to Redis */
 
 enum entry_kind { ENTRY_CUSTOMER, ENTRY_CATALOGUE };
 

@@ -36,15 +36,27 @@ extern const size_t kos_metrics_count;
 /* The gates of the three operations: made once by main, shared by all reactors. False with err. */
 struct kos_gates {
     struct gate gate[KOS_OPERATIONS];
+    struct kos_gate_seen {
+        uint64_t rejected, late, lost, refused;
+    } seen[KOS_OPERATIONS]; /* of kos_gates_collect() only: what the last scrape saw */
 };
 bool kos_gates_init(struct kos_gates *gates, const struct kos_config *config, char *err, size_t errlen);
 void kos_gates_free(struct kos_gates *gates);
 /* Takes over reloadable limits and thresholds. */
 bool kos_gates_reload(struct kos_gates *gates, const struct kos_config *config, char *err, size_t errlen);
 
+/* For metrics_on_scrape(kos_gates_collect, gates): gauges and counters of breakers and bulkheads. One thread
+ * at a time, one that called metrics_thread_init(). */
+void kos_gates_collect(void *gates);
+
+/* config, gates and client have to outlive it. */
 struct kos *kos_create(struct reactor *r, struct call_client *client, struct kos_gates *gates,
                        const struct kos_config *config, char *err, size_t errlen);
+/* Ends what is under way: reads are told KOS_UNAVAILABLE, an order at KOS KOS_IN_DOUBT, before this returns.
+ * Before call_client_destroy(). NULL is fine. */
 void kos_destroy(struct kos *kos);
+/* Takes over another snapshot of the settings (all but base_url and tls); the old one may go afterwards. */
+void kos_reconfigure(struct kos *kos, const struct kos_config *config);
 const struct kos_config *kos_settings(const struct kos *kos);
 struct gate *kos_gate(struct kos *kos, enum kos_operation op);
 
@@ -86,6 +98,8 @@ struct kos_read {
     const char *reason; /* for the log */
 };
 struct kos_request;
+/* deadline_ns: absolute, 0 = the operation's own; never later than that one. The caller's texts are copied.
+ * NULL: no memory, no callback. */
 typedef void (*kos_read_done)(void *arg, const struct kos_read *read);
 struct kos_request *kos_inquiry(struct kos *kos, const char *line, const struct kos_caller *caller,
                                 uint64_t deadline_ns, kos_read_done done, void *arg);

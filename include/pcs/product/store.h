@@ -21,9 +21,18 @@ extern const struct config_section store_config_section;
 extern struct metric_family *const store_metrics[];
 extern const size_t store_metrics_count;
 
+/* For metrics_on_scrape(store_collect, NULL). */
+void store_collect(void *unused);
+
+/* redis, kos and config have to outlive it. */
 struct store *store_create(struct reactor *r, struct redis_link *redis, struct kos *kos,
                            const struct store_config *config, char *err, size_t errlen);
+/* Pending loads are told STORE_UNAVAILABLE (or the stale value they wait to refresh), pending drops false,
+ * before this returns; freed once its timer is closed. Before kos_destroy() and redis_link_destroy(). NULL is
+ * fine. */
 void store_destroy(struct store *s);
+/* Takes over another snapshot of the settings; the old one may go afterwards. */
+void store_reconfigure(struct store *s, const struct store_config *config);
 
 enum store_answer {
     STORE_OK,
@@ -62,6 +71,9 @@ enum store_mode {
     STORE_ORDER   /* KOS afresh (or cached up to precheck.max_age): a flight of its own, never joined */
 };
 
+/* caller's texts have to live until the callback or store_cancel(). deadline_ns: absolute, 0 = none but KOS's
+ * own. Cancelling leaves the question to KOS on its way: its answer still fills the cache. NULL: no memory,
+ * or the store is going down; no callback. */
 struct store_load;
 typedef void (*store_customer_done)(void *arg, const struct store_customer *result);
 typedef void (*store_catalogue_done)(void *arg, const struct store_catalogue *result);
