@@ -124,26 +124,22 @@ static void strike(struct journal *j, struct journal_op *bad, int rc)
 
 /* A commit that reports an error may still have reached the disk: an order that was answered "nothing was
  * ordered" must not come back as one to be settled. */
-static void remember_ghosts(struct journal *j)
+static void remember(struct journal *j)
 {
-    j->ghost_count = 0;
     for (size_t i = 0; i < j->group_count; i++) {
         const struct journal_op *op = j->group[i];
-        if ((op->verb != JOURNAL_INTENT && op->verb != JOURNAL_SEND) || op->status != JOURNAL_OK) {
-            continue;
-        }
-        struct ghost *g = &j->ghosts[j->ghost_count++];
-        *g = (struct ghost){.verb = op->verb};
-        (void)strncpy(g->request_id, op->change.request_id, sizeof g->request_id - 1);
-        if (op->change.idem_key) {
-            (void)strncpy(g->key, op->change.idem_key, sizeof g->key - 1);
+        if ((op->verb == JOURNAL_INTENT || op->verb == JOURNAL_SEND) && op->status == JOURNAL_OK) {
+            undo_add(&j->undo, op->verb == JOURNAL_SEND, op->change.request_id, op->change.idem_key);
         }
     }
+    (void)undo_save(&j->undo);
 }
 
 static void fail_group(struct journal *j, int rc)
 {
-    remember_ghosts(j);
+    atomic_store(&j->writable, false);
+    remember(j);
+    FAILPOINT("journal.undo_saved");
     for (size_t i = 0; i < j->group_count; i++) {
         answer_failed(j->group[i]);
     }

@@ -7,6 +7,7 @@
 #include "journal/reserve.h"
 #include "journal/slot.h"
 #include "journal/store.h"
+#include "journal/undo.h"
 #include "pcs/core/id.h"
 #include "pcs/journal/journal.h"
 
@@ -58,14 +59,6 @@ struct op_list {
     size_t count;
 };
 
-/* An INTENT or SEND that was answered JOURNAL_FAILED but may have reached the disk: undone after the
- * reopening. */
-struct ghost {
-    enum journal_verb verb;
-    char request_id[UUID_LEN + 1];
-    char key[SHA256_HEX_LEN + 1];
-};
-
 struct journal {
     struct journal_config config;
     struct slot slot;
@@ -98,8 +91,7 @@ struct journal {
     bool broken;  /* closed after an error; reopened at reopen_at */
     bool suspect; /* damage was reported: the whole file is checked before it is used again */
     uint64_t reopen_at, reopen_delay;
-    struct ghost *ghosts;
-    size_t ghost_count;
+    struct undo undo;
 
     uint64_t tick_at, retention_at;
     int64_t retention_cursor;

@@ -68,14 +68,15 @@ static void free_journal(struct journal *j)
     mailbox_destroy(&j->inbox);
     pthread_mutex_destroy(&j->notify_lock);
     free(j->group);
-    free(j->ghosts);
+    undo_free(&j->undo);
     free(j);
 }
 
 static bool open_file(struct journal *j, char *err, size_t errlen)
 {
     snprintf(j->file, sizeof j->file, "%s/journal.db", j->slot.dir);
-    if (!store_open(&j->store, j->file, j->slot.dir_fd, j->config.max_bytes, false, err, errlen)) {
+    if (!undo_init(&j->undo, j->slot.dir_fd, j->group_cap, err, errlen) ||
+        !store_open(&j->store, j->file, j->slot.dir_fd, j->config.max_bytes, false, err, errlen)) {
         return false;
     }
     reserve_init(&j->reserve, j->slot.dir_fd, j->config.reserve_bytes);
@@ -99,8 +100,7 @@ struct journal *journal_open(const struct journal_config *config, char *err, siz
     op_list_init(&j->lazy);
     j->group_cap = (size_t)j->config.group_max * 2; /* a batch, and the lazy ones that waited */
     j->group = calloc(j->group_cap, sizeof(struct journal_op *));
-    j->ghosts = calloc(j->group_cap, sizeof *j->ghosts);
-    if (!j->group || !j->ghosts || !claims_init(&j->claims)) {
+    if (!j->group || !claims_init(&j->claims)) {
         snprintf(err, errlen, "journal: no memory");
         free_journal(j);
         return NULL;

@@ -2,7 +2,7 @@
  *
  *   OPEN ── I/O error, disk full twice, damage ──► BROKEN: everything is answered JOURNAL_FAILED
  *     ▲                                              │ 100 ms, doubled up to 5 s
- *     └──── opened, checked, ghosts undone ◄─────────┘
+ *     └── opened, checked, failed intents undone ◄───┘
  *
  * After a failed fsync nothing can be said about what is on disk, so it is never repeated: the file is
  * closed, opened and checked again (the whole of it when damage was reported). It is never emptied. */
@@ -93,7 +93,8 @@ static int mark_crashed(struct journal *j)
 
 bool journal_load(struct journal *j, char *err, size_t errlen)
 {
-    int rc = mark_crashed(j);
+    int rc = undo_apply(&j->undo, &j->store);
+    rc = rc == SQLITE_OK ? mark_crashed(j) : rc;
     rc = rc == SQLITE_OK ? load_counts(j) : rc;
     rc = rc == SQLITE_OK ? load_recent(j) : rc;
     rc = rc == SQLITE_OK ? load_instance(j) : rc;
@@ -162,34 +163,13 @@ void journal_break(struct journal *j, int rc, const char *during)
     j->reopen_at = clock_mono_ns() + j->reopen_delay;
 }
 
-static int undo_ghosts(struct journal *j)
-{
-    int rc = j->ghost_count ? store_do(&j->store, SQL_BEGIN) : SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < j->ghost_count; i++) {
-        const struct ghost *g = &j->ghosts[i];
-        sqlite3_stmt *s = store_get(&j->store, g->verb == JOURNAL_SEND ? SQL_UNDO_SEND : SQL_UNDO_INTENT);
-        bind_text(s, 1, g->request_id);
-        rc = store_run(s);
-        if (rc == SQLITE_OK && g->verb == JOURNAL_INTENT && *g->key) {
-            s = store_get(&j->store, SQL_UNDO_KEY);
-            bind_text(s, 1, g->key);
-            bind_text(s, 2, g->request_id);
-            rc = store_run(s);
-        }
-    }
-    if (rc == SQLITE_OK && j->ghost_count) {
-        rc = store_do(&j->store, SQL_COMMIT);
-    }
-    return rc;
-}
-
 static void reopen(struct journal *j, uint64_t now_ns)
 {
     char err[512];
     bool ok =
         store_open(&j->store, j->file, j->slot.dir_fd, j->config.max_bytes, j->suspect, err, sizeof err);
     if (ok) {
-        int rc = undo_ghosts(j);
+        int rc = undo_apply(&j->undo, &j->store);
         rc = rc == SQLITE_OK ? load_counts(j) : rc;
         ok = rc == SQLITE_OK;
         if (!ok) {
@@ -204,7 +184,6 @@ static void reopen(struct journal *j, uint64_t now_ns)
         return;
     }
     j->broken = j->suspect = false;
-    j->ghost_count = 0;
     j->disk_at = 0;
     journal_room(j, now_ns);
     journal_publish(j);
