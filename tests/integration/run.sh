@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs the integration tests: run.sh [pytest arguments]. Ends with pytest's closing line and its exit code.
+# PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_ITEST_JOBS: workers (default 2).
+set -eu
+cd "$(dirname "$0")"
+PCS_BUILD_DIR=${PCS_BUILD_DIR:-$(cd ../.. && pwd)/build}
+export PCS_BUILD_DIR PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+for program in product-change-service tests/kos-sim tests/mvno-sim tests/auth-sim; do
+    if ! [ -x "$PCS_BUILD_DIR/$program" ]; then
+        echo "run.sh: $PCS_BUILD_DIR/$program is missing: build first, or set PCS_BUILD_DIR" >&2
+        exit 2
+    fi
+done
+exec /usr/bin/python3 -m pytest -p no:cacheprovider -n "${PCS_ITEST_JOBS:-2}" --dist loadfile "$@"
