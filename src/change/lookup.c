@@ -150,7 +150,7 @@ static void on_cancelled(struct journal_op *op)
     if (op->status == JOURNAL_OK) {
         change_count_result(&k->record);
         tell_shared(k->svc, &k->record, true);
-        watch_notify(k->svc->shared, k->record.request_id);
+        waiters_notify(k->svc->shared, k->record.request_id);
     }
     k->done(k->arg, op->status, shown);
     k->svc->tells--;

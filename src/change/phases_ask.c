@@ -216,7 +216,7 @@ enum phase phase_record_finish(struct change *c)
     if (stored) {
         tell_calls(c->svc, c->rec.request_id, c->notes, c->note_count, 0);
         tell_shared(c->svc, &c->rec, true);
-        watch_notify(c->svc->shared, c->rec.request_id);
+        waiters_notify(c->svc->shared, c->rec.request_id);
     }
     return PHASE_END;
 }

@@ -210,7 +210,7 @@ void change_service_forward_invalidations(struct change_service *svc)
 void change_service_drain(struct change_service *svc)
 {
     svc->draining = true;
-    watch_wake_all(svc->shared);
+    waiters_wake_all(svc->shared);
     for (struct change *c = svc->changes, *next; c; c = next) {
         next = c->next;
         change_drain(c);
@@ -265,7 +265,7 @@ struct change_watch *change_watch(struct change_service *svc, const char *reques
     w->ended = ended;
     w->arg = arg;
     memcpy(w->request_id, request_id, UUID_LEN);
-    if (!watch_add(svc->shared, w)) {
+    if (!waiters_add(svc->shared, w)) {
         free(w);
         return NULL;
     }

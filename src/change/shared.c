@@ -115,7 +115,7 @@ void owned_remove(struct change_shared *s, const char *request_id)
     free(o);
 }
 
-bool watch_add(struct change_shared *s, struct change_watch *w)
+bool waiters_add(struct change_shared *s, struct change_watch *w)
 {
     struct watched *list;
     pthread_mutex_lock(&s->lock);
@@ -157,7 +157,7 @@ static void post_all(struct change_shared *s, struct watched *list, bool final)
     free(list);
 }
 
-void watch_notify(struct change_shared *s, const char *request_id)
+void waiters_notify(struct change_shared *s, const char *request_id)
 {
     struct watched *list;
     pthread_mutex_lock(&s->lock);
@@ -168,7 +168,7 @@ void watch_notify(struct change_shared *s, const char *request_id)
     pthread_mutex_unlock(&s->lock);
 }
 
-void watch_wake_all(struct change_shared *s)
+void waiters_wake_all(struct change_shared *s)
 {
     struct watched *list, *next;
     pthread_mutex_lock(&s->lock);

@@ -21,11 +21,11 @@ struct change_watch {
     void *arg;
     bool posted, cancelled, final;
 };
-bool watch_add(struct change_shared *s, struct change_watch *w);
+bool waiters_add(struct change_shared *s, struct change_watch *w);
 /* Any thread: tells everyone who waits for it, each on its own reactor. */
-void watch_notify(struct change_shared *s, const char *request_id);
+void waiters_notify(struct change_shared *s, const char *request_id);
 /* Any thread (shutdown): wakes all with false. */
-void watch_wake_all(struct change_shared *s);
+void waiters_wake_all(struct change_shared *s);
 
 /* --- one record and one event per line and outage (CONTRACT.md 3, system-unavailable) --- */
 /* True for the first refusal of this line in the present outage. Bounded: past 65 536 lines nobody is the

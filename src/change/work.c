@@ -358,7 +358,7 @@ void change_ended(struct change *c)
              log_str("reason", c->outcome_reason));
     tell_notes(c);
     tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT);
-    watch_notify(c->svc->shared, r->request_id);
+    waiters_notify(c->svc->shared, r->request_id);
 }
 
 enum phase change_settled_elsewhere(struct change *c)
@@ -371,7 +371,7 @@ enum phase change_settled_elsewhere(struct change *c)
     if (c->op.found.request_id) {
         c->rec.state = c->op.found.state;
     }
-    watch_notify(c->svc->shared, c->rec.request_id);
+    waiters_notify(c->svc->shared, c->rec.request_id);
     return PHASE_END;
 }
 
