@@ -1,0 +1,41 @@
+# Builds. Each kind has a folder of its own, so that switching costs nothing.
+
+# build_folder KIND
+build_folder() {
+    case $1 in
+    gcc) echo build ;;
+    clang | asan | tsan) echo "build-$1" ;;
+    *) die "no kind of build \"$1\": gcc, clang, asan or tsan" ;;
+    esac
+}
+
+# build KIND [target…]: configures when needed, builds, says how long it took when it did something.
+build() {
+    local kind=$1 folder start options=()
+    folder=$(build_folder "$kind")
+    shift
+    start=$(now_ms)
+    case $kind in
+    gcc) options=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo) ;;
+    clang) options=(-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo) ;;
+    asan) options=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DPCS_SANITIZE=address,undefined) ;;
+    tsan) options=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DPCS_SANITIZE=thread) ;;
+    esac
+    if [[ ! -f $folder/build.ninja ]]; then
+        quietly "$folder/configure.log" cmake -S . -B "$folder" -G Ninja "${options[@]}" || return
+    fi
+    progress "building $folder/ ($kind)"
+    quietly "$folder/build.log" ninja -C "$folder" "$@" || return
+    tail -n 1 "$folder/build.log" | grep -q 'no work to do' || progress "built $folder/ in $(seconds_since "$start") s"
+}
+
+build_command() {
+    local kind
+    deps_ensure
+    (($#)) || set -- gcc
+    for kind in "$@"; do build_folder "$kind" >/dev/null; done
+    for kind in "$@"; do
+        build "$kind"
+        good "$(build_folder "$kind")/ is up to date"
+    done
+}

@@ -1,0 +1,14 @@
+# Programs of their own under tests/: bench, crash, fuzz.
+
+run_script() {
+    local name=$1
+    shift
+    [[ -x tests/$name/run.sh ]] || die "there is no tests/$name/run.sh"
+    deps_ensure
+    build gcc
+    exec "tests/$name/run.sh" "$@"
+}
+
+run_bench() { run_script bench "$@"; }
+run_crash() { run_script crash "$@"; }
+run_fuzz() { run_script fuzz "$@"; }

@@ -1,0 +1,18 @@
+# Tests, all through ctest: unit tests and integration tests are registered in CMake.
+
+# test_run FOLDER [ctest arguments]: ctest's closing lines are the last ones.
+test_run() {
+    local folder=$1
+    shift
+    ctest --test-dir "$folder" --output-on-failure -j2 "$@" </dev/null
+}
+
+test_command() {
+    deps_ensure
+    build gcc
+    if (($#)); then
+        test_run build -R "$1" "${@:2}"
+    else
+        test_run build
+    fi
+}
