@@ -116,7 +116,9 @@ enum fault history_worker_store(struct worker *w)
             return FAULT_BUSY;
         }
     }
-    memset(w->row_dead, 0, rows * sizeof *w->row_dead);
+    if (rows) { /* a batch may hold calls only */
+        memset(w->row_dead, 0, rows * sizeof *w->row_dead);
+    }
     enum fault f = history_worker_months_of_rows(w);
     if (f == FAULT_NONE) {
         f = store(w, 0, rows, 0, calls);
