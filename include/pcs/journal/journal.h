@@ -207,8 +207,8 @@ extern const size_t journal_metrics_count;
  * refuses a newer one, checks the small hot tables, and starts the thread. Everything open is there to be
  * listed when it returns. NULL with a clear sentence in err. Main thread. */
 struct journal *journal_open(const struct journal_config *config, char *err, size_t errlen);
-/* Answers what is queued, checkpoints, closes, joins, frees j. Nothing may be submitted from here on. The
- * reply mailboxes must still be drained by the caller. */
+/* Answers what is queued, checkpoints, closes, joins, frees j. Nothing may be submitted from here on. The reply
+ * mailboxes must live until it has returned, and still be drained by the caller then. */
 void journal_close(struct journal *j);
 const char *
 journal_instance(const struct journal *j); /* stable id of this file, for the history's `instance` */

@@ -275,8 +275,10 @@ START_TEST(many_pending_events)
     static bool done[LINES * EACH];
     static struct journal_event events[LINES * EACH];
     static char ids[LINES * EACH][37], lines[LINES][32];
+    for (int i = 0; i < LINES; i++) {
+        snprintf(lines[i], sizeof lines[i], "0106666%04d", i);
+    }
     for (int i = 0; i < LINES * EACH; i++) {
-        snprintf(lines[i % LINES], sizeof lines[0], "0106666%04d", i % LINES);
         events[i] = event_make(uuid_v7(ids[i]), ids[i], NULL);
         op_start(&ops[i], JOURNAL_RECORD, &done[i]);
         ops[i].change = change_make(ids[i], lines[i % LINES], CHANGE_NOT_SENT);

@@ -172,11 +172,9 @@ START_TEST(producers_and_a_forwarder)
     journal_on_pending(journal, SINK_EVENTS, wake, &woken);
     for (int i = 0; i < PRODUCERS; i++) {
         pthread_join(producers[i].thread, NULL);
-        mailbox_destroy(&producers[i].box);
     }
     atomic_store(&stop_readers, true);
     pthread_join(reader.thread, NULL);
-    mailbox_destroy(&reader.box);
 
     struct journal_stats st = stats();
     int final = atomic_load(&ended) + atomic_load(&cancelled);
@@ -187,6 +185,10 @@ START_TEST(producers_and_a_forwarder)
     ck_assert_int_eq(st.open, atomic_load(&opened) - final);
     ck_assert_int_eq(st.claims, 0);
     close_journal();
+    for (int i = 0; i < PRODUCERS; i++) {
+        mailbox_destroy(&producers[i].box); /* not before: the journal may still be waking its reader */
+    }
+    mailbox_destroy(&reader.box);
     open_journal();
     struct journal_stats again = stats();
     ck_assert_int_eq(again.open, st.open);
