@@ -7,7 +7,7 @@
 #define SETTING(n, t, m, d, lo, hi, h)                                                                       \
     {                                                                                                        \
         .name = n, .type = t, .offset = offsetof(struct api_config, m), .default_text = d, .min = lo,        \
-        .max = hi, .help = h                                                                                 \
+        .max = hi, .reloadable = true, .help = h                                                             \
     }
 
 static const struct config_setting settings[] = {

@@ -10,7 +10,7 @@
     }
 
 static const struct config_setting settings[] = {
-    SETTING("change.deadline", CONFIG_DURATION, request_deadline_ms, "9s", "6s", "60s",
+    SETTING("change.deadline", CONFIG_DURATION, request_deadline_ms, "9s", "6s", "9s",
             "A request for a change is answered within this, always"),
     SETTING("change.settle_first", CONFIG_DURATION, settle_first_ms, "1s", "50ms", "60s",
             "First inquiry that settles a doubt comes this long after it arose; then doubling"),

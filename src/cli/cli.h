@@ -23,6 +23,8 @@ extern const size_t cli_section_count;
 /* Registers every module's metrics. Main thread, before others start. */
 void cli_register_metrics(void);
 
+/* Reads the configuration from file (NULL: none) and environment; NULL with every problem in err. */
+struct config *cli_read(const char *file, char *err, size_t errlen);
 /* Loads the configuration from file (NULL: none) and environment; NULL after printing what is wrong. */
 struct config *cli_load(const char *file);
 

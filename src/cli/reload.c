@@ -77,8 +77,7 @@ void service_reload(struct service *s)
 {
     char err[8192];
     log_info("reload.asked");
-    struct config *loaded =
-        config_load(cli_sections, cli_section_count, s->config_file, NULL, err, sizeof err);
+    struct config *loaded = cli_read(s->config_file, err, sizeof err);
     if (!loaded) {
         log_error("reload.refused", log_str("reason", err));
         return;

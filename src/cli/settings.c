@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ORDER_ROOM_MS 1000 /* of a request: claim, pre-check and commits around the order */
+
 static const char *const levels[] = {"trace", "debug", "info", "warn", "error", "off", NULL};
 
 static const struct config_setting settings[] = {
@@ -60,10 +62,35 @@ void cli_register_metrics(void)
     metrics_register(delivery_metrics, delivery_metrics_count);
 }
 
+/* Rules between modules, which no module can check by itself. */
+static bool check_together(const struct config *c, char *err, size_t errlen)
+{
+    const struct kos_config *kos = config_values(c, &kos_config_section);
+    const struct change_config *change = config_values(c, &change_config_section);
+    if (kos->change_deadline_ms + ORDER_ROOM_MS > change->request_deadline_ms) {
+        snprintf(
+            err, errlen,
+            "kos.change.deadline: %lld ms leaves no room for the pre-check within change.deadline (%lld ms)",
+            (long long)kos->change_deadline_ms, (long long)change->request_deadline_ms);
+        return false;
+    }
+    return true;
+}
+
+struct config *cli_read(const char *file, char *err, size_t errlen)
+{
+    struct config *c = config_load(cli_sections, cli_section_count, file, NULL, err, errlen);
+    if (c && !check_together(c, err, errlen)) {
+        config_unref(c);
+        c = NULL;
+    }
+    return c;
+}
+
 struct config *cli_load(const char *file)
 {
     char err[8192];
-    struct config *c = config_load(cli_sections, cli_section_count, file, NULL, err, sizeof err);
+    struct config *c = cli_read(file, err, sizeof err);
     if (!c) {
         fprintf(stderr, "%s\n", err);
     }
