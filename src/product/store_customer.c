@@ -18,9 +18,11 @@
 #define LOOK_UP_MS     500 /* more than Redis is given for the catalogue */
 #define JSON_MAX       ENTRY_CUSTOMER_MAX
 
+/* On every read: no formatting. */
 static void customer_key(char key[STORE_KEY_MAX], const char *line)
 {
-    snprintf(key, STORE_KEY_MAX, CUSTOMER_KEY "%s", line);
+    memcpy(key, CUSTOMER_KEY, sizeof CUSTOMER_KEY - 1);
+    memcpy(key + sizeof CUSTOMER_KEY - 1, line, strlen(line) + 1);
 }
 
 /* ---- telling ---- */
@@ -394,11 +396,11 @@ struct store_load *store_customer(struct store *s, const char *line, enum store_
     }
     load->mode = mode;
     load->done.customer = done;
-    snprintf(load->line, sizeof load->line, "%s", line);
+    memcpy(load->line, line, strnlen(line, LINE_LEN)); /* the rest is zero */
     bool ok;
     if (mode == STORE_ORDER && s->config->precheck_max_age_ms == 0) {
         ok = take_off(load, "", false, NULL, 0, STORE_AFRESH);
-    } else if (bypass_holds(line)) {
+    } else if (bypass_holds(load->line)) {
         ok = take_off(load, "", false, NULL, 0, STORE_BYPASS);
     } else {
         ok = look_up(load);

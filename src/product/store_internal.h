@@ -21,6 +21,8 @@
 #define CUSTOMER_KEY  "pcs:customer:1:"
 #define CATALOGUE_KEY "pcs:catalogue:1"
 
+_Static_assert(sizeof CUSTOMER_KEY + LINE_LEN <= STORE_KEY_MAX, "room for a customer's key");
+
 enum store_kind { STORE_CUSTOMER, STORE_CATALOGUE };
 
 /* How a load was answered, for pcs_cache_requests_total. */

@@ -91,7 +91,7 @@ struct kos_read {
     uint64_t retry_after_ns;         /* KOS_UNAVAILABLE: what the breaker says is left, or a guess */
     const struct customer *customer; /* inquiry; in the result's arena, until the callback returns */
     struct catalogue *catalogue;     /* list; the callee keeps its own reference with refs++ */
-    bool product_incomplete;         /* inquiry: name or fee missing, to be completed from the catalogue */
+    bool product_incomplete;         /* inquiry: name NULL or monthly_fee -1, for the catalogue to complete */
     int64_t answered_at;             /* Unix ms */
     const struct kos_call_note *notes;
     size_t note_count;
