@@ -32,6 +32,8 @@ static void take_over(struct instance *i)
 {
     struct service *s = i->service;
     i->api.config = config_values(s->config, &api_config_section);
+    kos_reconfigure(i->api.kos, config_values(s->config, &kos_config_section));
+    store_reconfigure(i->api.store, config_values(s->config, &store_config_section));
     identity_memory_set_verifier(i->api.identities, s->verifier);
 }
 
