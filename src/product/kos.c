@@ -23,23 +23,15 @@ static const struct {
     [KOS_CHANGE] = {"POST", "/api/v1/kos/product/change", KOS_BODY_MAX},
 };
 
-static const char *or_null(const char *text)
+/* "" is none. False: no memory. */
+static bool copy_text(char **out, const char *text)
 {
-    return text && *text ? text : NULL;
+    *out = text && *text ? strdup(text) : NULL;
+    return *out || !text || !*text;
 }
 
-struct kos *kos_create(struct reactor *r, struct call_client *client, struct kos_gates *gates,
-                       const struct kos_config *config, char *err, size_t errlen)
+static bool copy_settings(struct kos *k, const struct kos_config *config)
 {
-    struct kos *k = calloc(1, sizeof *k);
-    if (!k) {
-        snprintf(err, errlen, "no memory for the KOS client");
-        return NULL;
-    }
-    *k = (struct kos){.reactor = r, .client = client, .gates = gates, .config = config};
-    k->endpoint = (struct call_endpoint){.ca_file = or_null(config->ca_file),
-                                         .client_cert = or_null(config->client_cert),
-                                         .client_key = or_null(config->client_key)};
     size_t base = strlen(config->base_url);
     while (base && config->base_url[base - 1] == '/') {
         base--;
@@ -47,10 +39,29 @@ struct kos *kos_create(struct reactor *r, struct call_client *client, struct kos
     for (int op = 0; op < KOS_OPERATIONS; op++) {
         if (asprintf(&k->url[op], "%.*s%s", (int)base, config->base_url, operations[op].path) < 0) {
             k->url[op] = NULL;
-            snprintf(err, errlen, "no memory for the KOS client");
-            kos_destroy(k);
-            return NULL;
+            return false;
         }
+    }
+    if (!copy_text(&k->tls[0], config->ca_file) || !copy_text(&k->tls[1], config->client_cert) ||
+        !copy_text(&k->tls[2], config->client_key)) {
+        return false;
+    }
+    k->endpoint =
+        (struct call_endpoint){.ca_file = k->tls[0], .client_cert = k->tls[1], .client_key = k->tls[2]};
+    return true;
+}
+
+struct kos *kos_create(struct reactor *r, struct call_client *client, struct kos_gates *gates,
+                       const struct kos_config *config, char *err, size_t errlen)
+{
+    struct kos *k = calloc(1, sizeof *k);
+    if (k) {
+        *k = (struct kos){.reactor = r, .client = client, .gates = gates, .config = config};
+    }
+    if (!k || !copy_settings(k, config)) {
+        snprintf(err, errlen, "no memory for the KOS client");
+        kos_destroy(k);
+        return NULL;
     }
     return k;
 }
@@ -70,6 +81,9 @@ void kos_destroy(struct kos *k)
     }
     for (int op = 0; op < KOS_OPERATIONS; op++) {
         free(k->url[op]);
+    }
+    for (size_t i = 0; i < sizeof k->tls / sizeof *k->tls; i++) {
+        free(k->tls[i]);
     }
     free(k);
 }

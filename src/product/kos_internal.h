@@ -15,7 +15,8 @@ struct kos {
     struct call_client *client;
     struct kos_gates *gates;
     const struct kos_config *config;
-    struct call_endpoint endpoint;
+    struct call_endpoint endpoint; /* its texts are copies: a reload may end the snapshot */
+    char *tls[3];
     char *url[KOS_OPERATIONS];
     struct kos_request *requests; /* all that are not done */
     double retry_tokens;          /* see kos_read.c */
