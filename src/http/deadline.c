@@ -98,6 +98,7 @@ void deadline_sweep(uv_timer_t *timer)
 {
     struct http_server *s = timer->data;
     uint64_t now = uv_now(timer->loop);
+    linger_sweep(s, now);
     for (int i = DEADLINE_NONE + 1; i < DEADLINE_COUNT; i++) {
         while (s->waiting[i].head && s->waiting[i].head->deadline_ms <= now) {
             expire(s->waiting[i].head);

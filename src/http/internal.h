@@ -68,9 +68,13 @@ struct conn {
     uint64_t deadline_ms;     /* loop time */
     enum deadline waiting_for;
     int fd;
-    int lost_status; /* of an answer that libmicrohttpd could not send */
-    bool served;     /* a request was answered on it */
-    bool expired;    /* cut by a deadline */
+    int lost_status;  /* of an answer that libmicrohttpd could not send */
+    bool served;      /* a request was answered on it */
+    bool expired;     /* cut by a deadline */
+    bool unread;      /* answered before its body: bytes may still come (linger.c) */
+    bool peer_closed; /* the client has closed its sending side (watch.c) */
+    bool to_kick;     /* in server->kicks */
+    struct conn *kick_prev, *kick_next;
 };
 
 struct request {
@@ -93,7 +97,7 @@ struct request {
     bool close;   /* the connection ends with this answer */
     bool lost;    /* the answer could not be queued: the connection is cut */
     bool counted; /* in server->pending */
-    bool watched; /* in the client watch */
+    bool watched; /* on_gone is to be called */
     char inline_memory[REQUEST_INLINE];
 };
 
@@ -121,6 +125,9 @@ struct http_server {
     struct request *spares; /* linked by next */
     size_t spare_count;
     size_t pending, shed_at;
+    struct conn *kicks;                           /* watch.c */
+    struct linger_socket *lingers, **linger_tail; /* linger.c */
+    size_t linger_count;
     size_t accepted;    /* connections so far */
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
@@ -171,8 +178,17 @@ void deadline_sweep(uv_timer_t *timer);
 
 /* watch.c */
 int watch_open(struct http_server *s);
+void watch_add(struct conn *c);
+void watch_forget(struct conn *c);
+void watch_kick(struct http_server *s);
 void watch_events(uv_poll_t *poll, int status, int events);
-void watch_remove(struct request *rq);
+
+/* linger.c: connections of which nothing more is wanted, in the epoll set of watch.c under a tagged pointer */
+#define WATCH_LINGER ((uintptr_t)1)
+struct linger_socket;
+void linger_take(struct conn *c);
+void linger_event(struct linger_socket *l);
+void linger_sweep(struct http_server *s, uint64_t now_ms);
 
 /* metrics.c */
 #define METRICS_UNMATCHED SIZE_MAX

@@ -83,7 +83,7 @@ static void answer(struct request *rq, int status, const char *content_type, str
         break;
     case PHASE_RUN:
     case PHASE_WAIT:
-        watch_remove(rq);
+        rq->watched = false;
         reply_queue(rq);
         break;
     default:

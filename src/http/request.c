@@ -120,6 +120,7 @@ static enum MHD_Result head_complete(struct request *rq, const char *method, con
     bool now = request_admit(rq, version);
     request_enter(rq, PHASE_BODY);
     if (now) {
+        rq->conn->unread = rq->chunked || rq->content_length;
         reply_queue(rq);
         return rq->lost ? MHD_NO : MHD_YES;
     }
@@ -216,7 +217,6 @@ static void access_log(const struct request *rq, uint64_t ns, bool delivered)
 void request_finish(struct request *rq, bool delivered)
 {
     struct http_server *s = rq->pub.server;
-    watch_remove(rq);
     if (rq->counted) {
         s->pending--;
     }

@@ -37,6 +37,7 @@ static void run_daemon(struct http_server *s)
     MHD_UNSIGNED_LONG_LONG wait_ms;
     s->need_run = false;
     MHD_run(s->daemon);
+    watch_kick(s);
     if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
         if (uv_is_active((uv_handle_t *)&s->rerun)) {
             uv_timer_stop(&s->rerun);
@@ -81,6 +82,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             c->server = s;
             c->fd = info->connect_fd;
             deadline_set(c, DEADLINE_HEAD);
+            watch_add(c);
         }
         s->accepted++;
         metrics_connections(1);
@@ -92,7 +94,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             request_finish(c->request, false); /* the head never ended: no completed notice */
         }
         refuse_silent_end(c);
+        linger_take(c);
         deadline_set(c, DEADLINE_NONE);
+        watch_forget(c);
         free(c);
         *context = NULL;
     }
@@ -202,6 +206,7 @@ static void destroy(struct http_server *s)
             break;
         }
     }
+    linger_sweep(s, UINT64_MAX);
     if (s->gone_fd >= 0) {
         close(s->gone_fd);
     }
@@ -285,6 +290,7 @@ struct http_server *http_server_create(struct reactor *reactor, const struct htt
     s->gate = gate;
     s->context = context;
     s->gone_fd = -1;
+    s->linger_tail = &s->lingers;
     s->shed_at = limit - limit / 10;
     s->series_base = metrics_series_base(routes);
     s->wait_ms[DEADLINE_HEAD] = (uint64_t)config->header_timeout_ms;
@@ -358,7 +364,7 @@ void http_server_stop(struct http_server *s)
     s->stopping = true;
     for (struct request *rq = s->live; rq; rq = rq->next) {
         if (rq->phase == PHASE_WAIT && rq->watched) {
-            watch_remove(rq);
+            rq->watched = false;
             rq->pub.on_gone(&rq->pub);
         }
         if (rq->phase == PHASE_WAIT) {

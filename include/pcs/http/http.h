@@ -32,7 +32,7 @@ enum http_family { HTTP_CORE, HTTP_FRONTEND }; /* CONTRACT.md 1: the two familie
 
 enum http_flags {
     HTTP_OPEN = 1,  /* no token, no envelope: health, metrics, openapi */
-    HTTP_BODY = 2,  /* takes a JSON body */
+    HTTP_BODY = 2,  /* takes a JSON body; elsewhere one of up to 16 KiB is read and ignored */
     HTTP_RATED = 4, /* counts against the caller's rate (POST and DELETE) */
     HTTP_QUIET = 8, /* answered requests are logged at debug level only (probes, scrapes) */
 };
@@ -183,8 +183,8 @@ void http_reply_data(struct http_request *rq, int status, struct buf *data, cons
 void http_fail(struct http_request *rq, const struct http_problem *problem,
                const struct http_error_extra *extra);
 
-/* Tells rq->on_gone once if the client's connection ends while the request is suspended. Costs two system
- * calls a request, so only for those that wait on the carrier. The request must still be answered. */
+/* Tells on_gone once, in a later turn, if the client closes its side of the connection before the answer. Costs
+ * nothing a request. The request must still be answered. */
 void http_watch_client(struct http_request *rq, void (*on_gone)(struct http_request *rq));
 
 #endif
