@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -63,6 +65,7 @@ static inline pid_t pg_fixture_spawn(const struct pg_fixture *f, char *const arg
                 _exit(98);
             }
         }
+        prctl(PR_SET_PDEATHSIG, SIGQUIT); /* a test that dies takes its server along */
         if (chdir(f->dir)) {
             _exit(98);
         }
@@ -73,6 +76,12 @@ static inline pid_t pg_fixture_spawn(const struct pg_fixture *f, char *const arg
         _exit(127);
     }
     return pid;
+}
+
+static inline void pg_fixture_hush(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
 }
 
 static inline int pg_fixture_free_port(void)
@@ -102,6 +111,7 @@ static inline PGconn *pg_fixture_connect_as(const struct pg_fixture *f, const ch
         PQfinish(pg);
         return NULL;
     }
+    PQsetNoticeProcessor(pg, pg_fixture_hush, NULL);
     return pg;
 }
 
@@ -248,32 +258,18 @@ static inline void pg_fixture_up(struct pg_fixture *f)
     pg_fixture_launch(f);
 }
 
-static inline void pg_fixture_remove(const char *path)
+static inline int pg_fixture_remove(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char child[512];
-        struct stat st;
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) {
-            continue;
-        }
-        snprintf(child, sizeof child, "%s/%s", path, e->d_name);
-        if (lstat(child, &st) == 0 && S_ISDIR(st.st_mode)) {
-            pg_fixture_remove(child);
-        } else {
-            unlink(child);
-        }
-    }
-    if (d) {
-        closedir(d);
-    }
-    rmdir(path);
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
 }
 
 static inline void pg_fixture_stop(struct pg_fixture *f)
 {
     pg_fixture_down(f, SIGQUIT);
-    pg_fixture_remove(f->dir);
+    nftw(f->dir, pg_fixture_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Runs a statement that must succeed; the caller clears the result. */
