@@ -63,9 +63,9 @@ class Simulator:
 
     def clear(self, fault=None):
         """Takes a fault (default: all) away and lets go what it holds."""
+        self.release(fault)
         if fault is None:
-            self.control("POST", "faults/release", {"all": True})
-        self.control("DELETE", "faults", id=fault)
+            self.control("DELETE", "faults")
 
     def release(self, fault=None, **members):
         return self.control("POST", "faults/release", {**({"id": fault} if fault else {"all": True}), **members})
