@@ -266,7 +266,7 @@ void delivery_pulled(struct delivery *d)
         }
     }
     d->want |= more;
-    if (d->up && !more && !d->due_wanted) {
+    if (d->pace.backlog && d->up && !more && !d->due_wanted && lanes_caught_up(d, now_ms)) {
         pace_backlog(&d->pace, false, clock_mono_ns());
     }
 }
@@ -332,6 +332,7 @@ static void on_timer(uv_timer_t *timer)
     delivery_drive(timer->data);
 }
 
+/* Time has passed since the driver looked: what may be done by now is done by the next turn. */
 static void arm_timer(struct delivery *d, uint64_t now)
 {
     uint64_t at = SWEEP_NS, wait;
@@ -340,11 +341,11 @@ static void arm_timer(struct delivery *d, uint64_t now)
     }
     if (d->life == DELIVERY_RUNNING) {
         sooner(&at, d->sweep_at_ns > now ? d->sweep_at_ns - now : 0);
-        if (d->count[LANE_READY] && !may_send(d, now, &wait)) {
-            sooner(&at, wait);
+        if (d->count[LANE_READY]) {
+            sooner(&at, may_send(d, now, &wait) ? 0 : wait);
         }
-        if (d->want && !d->pulling && !d->due_asked && pull_size(d, now, &wait) == 0) {
-            sooner(&at, wait);
+        if (d->want && !d->pulling && !d->due_asked) {
+            sooner(&at, pull_size(d, now, &wait) ? 0 : wait);
         }
         if (d->due_wanted && !d->due_asked) {
             sooner(&at, d->pull_after_ns > now ? d->pull_after_ns - now : 0);

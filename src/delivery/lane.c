@@ -151,3 +151,17 @@ void lanes_drop_ready(struct delivery *d)
         d->want = true; /* they are still in the journal */
     }
 }
+
+bool lanes_caught_up(const struct delivery *d, int64_t now_ms)
+{
+    const struct lane *lane;
+    for (size_t i = 0; i < LANE_BUCKETS; i++) {
+        LIST_FOREACH(lane, &d->lanes[i], in_bucket)
+        {
+            if (lane->created_at < now_ms - CAUGHT_UP_MS) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
