@@ -110,6 +110,8 @@ static void *reactor_thread(void *arg)
     return NULL;
 }
 
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+
 bool reactor_start(struct reactor *r, const char *thread_name, bool (*on_start)(struct reactor *, void *),
                    void *arg)
 {
@@ -120,6 +122,9 @@ bool reactor_start(struct reactor *r, const char *thread_name, bool (*on_start)(
     r->arg = arg;
     uv_sem_init(&note.done, 0);
     sigfillset(&all);
+    for (size_t n = 0; n < sizeof faults / sizeof faults[0]; n++) {
+        sigdelset(&all, faults[n]); /* blocked, a fault would end the process without a word */
+    }
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&r->thread, NULL, reactor_thread, &note);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -4,7 +4,7 @@
  *               |------ past its soft age and the breaker is open: the stale entry -----> told
  *               | miss, past its soft age, no Redis, bypass; an order's at once
  *               v
- *   flight:  inquiry --name or fee missing--> catalogue --> answer: stored if it may be -> all told
+ *   flight:  inquiry --something missing----> catalogue --> answer: stored if it may be -> all told
  *               +--failed: the stale entry, if there is one -------------------------------+
  *
  * Only an active line's customer with a complete product (0000) is stored (CONTRACT.md 2, Reads). */
@@ -15,7 +15,8 @@
 #include <string.h>
 
 #define RETRY_GUESS_NS NS_PER_SEC
-#define LOOK_UP_MS     500 /* more than Redis is given for the catalogue */
+#define LOOK_UP_MS     500  /* more than Redis is given for the catalogue */
+#define DETAILS_MS     1000 /* for what a screen can do without */
 #define JSON_MAX       ENTRY_CUSTOMER_MAX
 
 /* On every read: no formatting. */
@@ -222,22 +223,31 @@ static void on_catalogue(void *arg, const struct store_catalogue *result)
         if (!product_complete(&f->customer.product, f->catalogue)) {
             without_product(f);
         }
-    } else if (f->answer == STORE_OK) { /* the catalogue may know: this is no answer yet */
+    } else if (f->answer == STORE_OK && !product_is_complete(&f->customer.product)) {
+        /* the catalogue may know: this is no answer yet */
         f->retry_after_ns = result->retry_after_ns;
         f->reason = result->reason;
         finish_failed(f);
         return;
-    } else {
+    } else if (!product_is_complete(&f->customer.product)) {
         without_product(f);
     }
     finish_answered(f);
 }
 
-static void complete_product(struct flight *f)
+/* An inquiry never tells some of a product's details; the catalogue is asked for them, but not for long. */
+static bool wants_details(const struct flight *f)
+{
+    const struct product *p = &f->customer.product;
+    bool all = p->data_allowance && p->voice_allowance && p->sms_allowance && p->operator_code &&
+               p->network_type && p->description;
+    return f->answer == STORE_OK && f->shared && !all;
+}
+
+static void complete_product(struct flight *f, uint64_t patience_ms)
 {
     struct kos_caller caller = flight_caller(f);
-    uint64_t list_ms = (uint64_t)kos_settings(f->store->kos)->list_deadline_ms;
-    uint64_t deadline = clock_mono_ns() + (list_ms + LOOK_UP_MS) * NS_PER_MS;
+    uint64_t deadline = clock_mono_ns() + patience_ms * NS_PER_MS;
     f->catalogue_load = store_catalogue(f->store, &caller, deadline, on_catalogue, f);
     if (!f->catalogue_load) {
         f->reason = "no memory";
@@ -264,7 +274,10 @@ static void on_inquiry(void *arg, const struct kos_read *read)
     if (f->answer == STORE_UNAVAILABLE) {
         finish_failed(f);
     } else if (read->product_incomplete) {
-        complete_product(f);
+        uint64_t list_ms = (uint64_t)kos_settings(f->store->kos)->list_deadline_ms;
+        complete_product(f, list_ms + LOOK_UP_MS);
+    } else if (wants_details(f)) {
+        complete_product(f, DETAILS_MS);
     } else {
         finish_answered(f);
     }

@@ -32,7 +32,7 @@ START_TEST(miss_then_hit)
     ck_assert_str_eq(h.customer_id, "C1");
     ck_assert_int_eq(h.loaded_at, asked);
     ck_assert_uint_eq(h.notes, 0);
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
     free(json);
 }
 END_TEST
@@ -71,7 +71,7 @@ START_TEST(negatives_are_not_cached)
     settle();
     ck_assert(holds_entry(KEY, "") && !holds_entry(KEY, "PCSC1") && !holds_entry(KEY, "lease:"));
     load(&h);
-    ck_assert_uint_eq(fake_kos.total, 2);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 2);
 }
 END_TEST
 
@@ -114,7 +114,7 @@ START_TEST(served_stale)
     ck_assert_int_ge(h.age_s, 7200);
     ck_assert_int_le(h.age_s, 7210);
     ck_assert_ptr_nonnull(strstr(h.json, "\"productCode\":\"OLD\""));
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
     settle();
     ck_assert(holds_entry(KEY, "PCSC1 "));
 
@@ -126,7 +126,7 @@ START_TEST(served_stale)
     load(&h); /* the refresh replaced it */
     ck_assert(h.cached && !h.stale);
     ck_assert_str_eq(h.code, "A");
-    ck_assert_uint_eq(fake_kos.total, 2);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 2);
 }
 END_TEST
 
@@ -159,7 +159,7 @@ START_TEST(breaker_open)
     ck_assert_int_eq(h.answer, STORE_UNAVAILABLE);
     ck_assert_str_eq(h.reason, "breaker open");
     ck_assert_uint_gt(h.retry_after_ns, 3 * NS_PER_SEC);
-    ck_assert_uint_eq(fake_kos.total, 0);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 0);
 }
 END_TEST
 
@@ -173,14 +173,14 @@ START_TEST(redis_down)
     for (unsigned i = 0; i < 20; i++) {
         store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &h[i]);
     }
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     kos_release();
     for (unsigned i = 0; i < 20; i++) {
         ck_assert(rig_until(h[i].count == 1, WAIT));
         ck_assert_int_eq(h[i].answer, STORE_OK);
         ck_assert(!h[i].cached);
     }
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
 }
 END_TEST
 
@@ -192,7 +192,7 @@ START_TEST(redis_hung)
     load(&h);
     kill(redis_pid, SIGCONT);
     ck_assert_int_eq(h.answer, STORE_OK);
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
 }
 END_TEST
 
@@ -219,7 +219,7 @@ START_TEST(garbage_is_healed)
     ck_assert_msg(holds_entry(KEY, "PCSC1 "), "%s", garbage[_i].name);
     load(&h);
     ck_assert(h.cached);
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
 }
 END_TEST
 
@@ -288,13 +288,13 @@ START_TEST(order_mode)
     freeReplyObject(ask("DEL %s", KEY));
     fake_kos.says = healthy;
     fake_kos.held = true;
-    unsigned asked = fake_kos.total;
+    unsigned asked = fake_kos.count[KOS_INQUIRY];
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &screen);
-    ck_assert(rig_until(fake_kos.total == asked + 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == asked + 1, WAIT));
     unsigned before = h.count;
     store_customer(store, LINE, STORE_ORDER, &caller, in_ms(8000), hear, &h);
     store_customer(store, LINE, STORE_ORDER, &caller, in_ms(8000), hear, &h);
-    ck_assert(rig_until(fake_kos.total == asked + 3, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == asked + 3, WAIT));
     kos_release();
     ck_assert(rig_until(h.count == before + 2 && screen.count == 1, WAIT));
 }
@@ -329,7 +329,7 @@ START_TEST(cancelling)
     fake_kos.held = true;
     struct store_load *l = store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &gone);
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &stays);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     store_cancel(l);
     kos_release();
     ck_assert(rig_until(stays.count, WAIT));

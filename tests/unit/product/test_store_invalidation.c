@@ -12,16 +12,16 @@ START_TEST(single_flight)
     for (unsigned i = 0; i < READERS; i++) {
         ck_assert_ptr_nonnull(store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &h[i]));
     }
-    ck_assert(rig_until(fake_kos.total >= 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] >= 1, WAIT));
     rig_run(50);
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
     kos_release();
     for (unsigned i = 0; i < READERS; i++) {
         ck_assert(rig_until(h[i].count == 1, WAIT));
         ck_assert_int_eq(h[i].answer, STORE_OK);
         ck_assert_str_eq(h[i].json, h[0].json);
     }
-    ck_assert_uint_eq(fake_kos.total, 1);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 1);
 }
 END_TEST
 
@@ -35,9 +35,9 @@ START_TEST(single_flight_refresh)
         store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &h[i]);
     }
     store_customer(store, OTHER, STORE_SCREEN, &caller, in_ms(8000), hear, &other);
-    ck_assert(rig_until(fake_kos.total == 2, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 2, WAIT));
     rig_run(50);
-    ck_assert_uint_eq(fake_kos.total, 2);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 2);
     fake_kos.says = system_error;
     kos_release();
     for (unsigned i = 0; i < READERS; i++) {
@@ -56,10 +56,10 @@ START_TEST(invalidated_during_a_flight)
     struct heard before = {0}, after = {0}, later = {0};
     fake_kos.held = true;
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &before);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT)); /* KOS has read the old product */
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT)); /* KOS has read the old product */
     ck_assert_int_eq(invalidate(), 1);
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &after);
-    ck_assert(rig_until(fake_kos.total == 2, WAIT)); /* a flight of its own */
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 2, WAIT)); /* a flight of its own */
 
     kos_product = "OLD";
     kos_reply(&fake_kos.asked[0]);
@@ -85,10 +85,10 @@ START_TEST(late_answer_does_not_overwrite)
     struct heard before = {0}, after = {0}, later = {0};
     fake_kos.held = true;
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &before);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     ck_assert_int_eq(invalidate(), 1);
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &after);
-    ck_assert(rig_until(fake_kos.total == 2, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 2, WAIT));
     kos_product = "NEW";
     kos_reply(&fake_kos.asked[1]);
     ck_assert(rig_until(after.count == 1, WAIT));
@@ -109,7 +109,7 @@ START_TEST(invalidated_during_a_refresh)
     put_customer("OLD", 2 * HOUR);
     fake_kos.held = true;
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &before);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     ck_assert_int_eq(invalidate(), 1);
     kos_product = "OLD";
     fake_kos.held = false;
@@ -131,14 +131,14 @@ START_TEST(invalidated_without_redis)
     ck_assert(rig_until(!redis_link_up(link_), WAIT));
     fake_kos.held = true;
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &before);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     ck_assert_int_eq(invalidate(), -1); /* not acknowledged */
     bypass_add(LINE, 1);
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &after);
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &joined);
-    ck_assert(rig_until(fake_kos.total == 2, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 2, WAIT));
     rig_run(20);
-    ck_assert_uint_eq(fake_kos.total, 2);
+    ck_assert_uint_eq(fake_kos.count[KOS_INQUIRY], 2);
     kos_release();
     ck_assert(rig_until(before.count == 1 && after.count == 1 && joined.count == 1, WAIT));
 }
@@ -171,9 +171,9 @@ START_TEST(bypass)
     /* ... and while KOS is being asked under a lease: nothing is stored */
     freeReplyObject(ask("DEL %s", CUSTOMER_KEY OTHER));
     fake_kos.held = true;
-    unsigned asked = fake_kos.total;
+    unsigned asked = fake_kos.count[KOS_INQUIRY];
     store_customer(store, OTHER, STORE_SCREEN, &caller, in_ms(8000), hear, &other);
-    ck_assert(rig_until(fake_kos.total == asked + 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == asked + 1, WAIT));
     bypass_add(OTHER, 9);
     kos_release();
     ck_assert(rig_until(other.count, WAIT));
@@ -211,7 +211,7 @@ START_TEST(another_instances_lease)
     set_value(KEY, token, strlen(token));
     fake_kos.held = true;
     store_customer(store, LINE, STORE_SCREEN, &caller, in_ms(8000), hear, &h);
-    ck_assert(rig_until(fake_kos.total == 1, WAIT));
+    ck_assert(rig_until(fake_kos.count[KOS_INQUIRY] == 1, WAIT));
     put_customer("THEIRS", 0); /* the other one was faster */
     kos_release();
     ck_assert(rig_until(h.count, WAIT));
