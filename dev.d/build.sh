@@ -31,8 +31,8 @@ build() {
 
 build_command() {
     local kind
-    deps_ensure
     (($#)) || set -- gcc
+    if [[ " $* " == *' clang '* ]]; then deps_ensure check; else deps_ensure build; fi
     for kind in "$@"; do build_folder "$kind" >/dev/null; done
     for kind in "$@"; do
         build "$kind"

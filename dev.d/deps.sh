@@ -6,15 +6,22 @@ DEPS_BUILD='build-essential cmake ninja-build pkg-config libmicrohttpd-dev libhi
 DEPS_RUN='redis-server redis-tools postgresql postgresql-client nginx-light curl jq openssl ca-certificates procps'
 DEPS_CHECK='clang clang-format clang-tidy cppcheck llvm valgrind wrk git'
 
-deps_missing() {
+# deps_list build|run|test|check|all: each with those before it, for `./dev build`, `up`, `test` and `check`.
+deps_list() {
+    echo "$DEPS_BUILD"
+    [[ $1 == build ]] || echo "$DEPS_RUN"
+    [[ $1 == build || $1 == run ]] || cat tests/*/packages.txt 2>/dev/null || true
+    [[ $1 != check && $1 != all ]] || echo "$DEPS_CHECK"
+}
+
+deps_missing() { # LIST
     local package
     declare -A installed=()
     while read -r package; do installed[$package]=1; done < <(
         # shellcheck disable=SC2086
-        dpkg-query -W -f '${db:Status-Status} ${Package}\n' $DEPS_BUILD $DEPS_RUN $DEPS_CHECK 2>/dev/null |
-            sed -n 's/^installed //p'
+        dpkg-query -W -f '${db:Status-Status} ${Package}\n' $1 2>/dev/null | sed -n 's/^installed //p'
     )
-    for package in $DEPS_BUILD $DEPS_RUN $DEPS_CHECK; do
+    for package in $1; do
         [[ -n ${installed[$package]:-} ]] || printf '%s ' "$package"
     done
 }
@@ -28,10 +35,10 @@ deps_disable_new_services() {
     done
 }
 
-deps_ensure() {
+deps_ensure() { # GROUP
     local missing
     have dpkg-query || die "this needs Debian (dpkg-query is not here)"
-    missing=$(deps_missing)
+    missing=$(deps_missing "$(deps_list "$1")")
     [[ -z $missing ]] || deps_apt "$missing"
 }
 
@@ -68,6 +75,6 @@ deps_apt_commands() {
 }
 
 deps_install() {
-    deps_ensure
+    deps_ensure all
     good "all packages are here"
 }

@@ -4,7 +4,7 @@ run_script() {
     local name=$1
     shift
     [[ -x tests/$name/run.sh ]] || die "there is no tests/$name/run.sh"
-    deps_ensure
+    deps_ensure check
     build gcc
     exec "tests/$name/run.sh" "$@"
 }

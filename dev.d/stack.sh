@@ -222,27 +222,10 @@ start_services() {
     done
 }
 
-render_gateway() {
-    local text name n servers=''
-    for ((n = 1; n <= INSTANCES; n++)); do servers+="server 127.0.0.1:$(instance_port "$n") fail_timeout=2s; "; done
-    declare -A values=(
-        [GATEWAY_LISTEN]=127.0.0.1:$PCS_GATEWAY_PORT
-        [GATEWAY_STATE]=$STATE/gateway
-        [GATEWAY_SERVICE_SERVERS]=$servers
-        [GATEWAY_AUTH_SERVERS]="server 127.0.0.1:$PCS_AUTH_PORT;"
-        [GATEWAY_CORS_ORIGINS]=${PCS_CORS_ORIGINS-http://localhost:3000 http://127.0.0.1:3000}
-        [GATEWAY_RATE]=${PCS_GATEWAY_RATE:-500}
-        [GATEWAY_WORKERS]=1
-    )
-    text=$(sed 's/^ *#.*//' config/gateway/nginx.conf.template)
-    for name in "${!values[@]}"; do text=${text//"\${$name}"/${values[$name]}}; done
-    [[ $text != *'${GATEWAY_'* ]] || die "config/gateway/nginx.conf.template has a \${GATEWAY_…} that is not known here"
-    printf '%s\n' "$text"
-}
-
 start_gateway() {
-    local file=$STATE/gateway/nginx.conf
-    render_gateway >"$file.part"
+    local file=$STATE/gateway/nginx.conf ports=() n
+    for ((n = 1; n <= INSTANCES; n++)); do ports+=("$(instance_port "$n")"); done
+    gateway_render "$PCS_GATEWAY_PORT" "$STATE/gateway" "$PCS_AUTH_PORT" "${ports[@]}" >"$file.part"
     if ! needs_start gateway; then
         if ! cmp -s "$file.part" "$file"; then
             mv "$file.part" "$file"
@@ -268,7 +251,7 @@ stack_up() {
     esac
     start=$(now_ms)
     stack_settings
-    deps_ensure
+    deps_ensure run
     build gcc "${STACK_TARGETS[@]}"
     stack_directories
     exec 9>"$STATE/lock"

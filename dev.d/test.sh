@@ -8,7 +8,7 @@ test_run() {
 }
 
 test_command() {
-    deps_ensure
+    deps_ensure test
     build gcc
     if (($#)); then
         test_run build -R "$1" "${@:2}"
