@@ -22,7 +22,7 @@ static const struct config_setting settings[] = {
     {"db.migrate_username", CONFIG_TEXT, AT(migrate_username), "", "1", "63",
      .help = "The role that owns the schema, for `migrate`; empty: db.username."},
     {"db.migrate_password", CONFIG_TEXT, AT(migrate_password), "", "1", "1024", .secret = true,
-     .help = "Its password; empty: db.password, if the role is not named either."},
+     .help = "Its password; empty: db.password."},
     {"history.batch", CONFIG_INT, AT(batch), "256", "1", "1000", .help = "Rows forwarded in one INSERT."},
     {"history.query_deadline", CONFIG_DURATION, AT(query_deadline_ms), "2s", "50ms", "60s",
      .help = "For a history query, waiting included."},

@@ -51,16 +51,17 @@ static bool fail(const struct pglink *l, const char *during, char *err, size_t e
 
 static bool connect_owner(struct pglink *l, const struct history_config *c, char *err, size_t errlen)
 {
-    bool own = c->migrate_username && c->migrate_username[0];
-    bool password = c->migrate_password && c->migrate_password[0];
-    struct pglink_target target = {c->host,
-                                   c->port,
-                                   c->name,
-                                   own ? c->migrate_username : c->username,
-                                   own || password ? c->migrate_password : c->password,
-                                   c->sslmode};
-    if (own && !password && strcmp(c->migrate_username, c->username) == 0) {
-        target.password = c->password;
+    struct pglink_target target = {.host = c->host,
+                                   .port = c->port,
+                                   .database = c->name,
+                                   .username = c->username,
+                                   .password = c->password,
+                                   .sslmode = c->sslmode};
+    if (c->migrate_username && c->migrate_username[0]) {
+        target.username = c->migrate_username;
+    }
+    if (c->migrate_password && c->migrate_password[0]) {
+        target.password = c->migrate_password;
     }
     if (!pglink_open(l, &target, 0, clock_mono_ns() + 4 * PGLINK_CONNECT_NS)) {
         char during[256];

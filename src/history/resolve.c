@@ -19,6 +19,7 @@
 struct lookup {
     atomic_int refs;
     int done_fd;
+    atomic_bool done;   /* list and failed are written; done_fd only wakes */
     const char *failed; /* why the last name did not resolve */
     struct resolve_list list;
     char hosts[];
@@ -74,6 +75,7 @@ static void *lookup_thread(void *arg)
     struct lookup *k = arg;
     const uint64_t one = 1;
     add_hosts(k, 0);
+    atomic_store(&k->done, true);
     if (write(k->done_fd, &one, sizeof one) < 0) {
         /* an eventfd of ours with a zero counter takes it */
     }
@@ -139,7 +141,7 @@ bool history_resolve_hosts(struct pglink *l, const char *hosts, uint64_t deadlin
     } else if (!lookup_start(k)) {
         snprintf(l->error, sizeof l->error, "no thread to look up the host, or too many look-ups hang");
         ok = false;
-    } else if (pglink_wait(l, k->done_fd, POLLIN, deadline_ns) != FAULT_NONE) {
+    } else if (pglink_wait(l, k->done_fd, POLLIN, deadline_ns) != FAULT_NONE || !atomic_load(&k->done)) {
         snprintf(l->error, sizeof l->error, "the host's name did not resolve in time");
         ok = false;
     }

@@ -17,7 +17,9 @@
 struct history;
 
 struct history_config {
-    const char *host, *name, *username, *password, *sslmode;
+    const char *host; /* name, address or directory of sockets; several by commas: the primary is taken */
+    const char *name, *username, *password;
+    const char *sslmode; /* libpq's word: disable .. verify-full */
     int64_t port;
     const char *migrate_username, *migrate_password; /* "": the service's own */
     int64_t batch;                                   /* rows in one INSERT */
@@ -32,15 +34,24 @@ extern const size_t history_metrics_count;
 /* Starts both threads; PostgreSQL need not be there. NULL with err only for want of threads or memory. */
 struct history *history_start(const struct history_config *config, struct journal *journal, char *err,
                               size_t errlen);
-/* Forwards what it can within grace_ms, then ends both threads; waiting queries are answered UNAVAILABLE. */
+/* Forwards what it can within grace_ms, then ends both threads; waiting queries are answered UNAVAILABLE. Ends in
+ * time though PostgreSQL hangs; only an answer of the journal is waited for without limit, so call it before
+ * journal_close(). While PostgreSQL is down one more attempt is made, no waiting. NULL: nothing to do. */
 void history_stop(struct history *h, uint32_t grace_ms);
-/* Any thread: is the worker's connection usable (health)? */
+/* Any thread: is the worker's connection usable (health)? False until PostgreSQL has taken what there was: a
+ * connection alone, without schema or rights, does not count. */
 bool history_up(const struct history *h);
 
-enum history_status { HISTORY_OK, HISTORY_NOT_FOUND, HISTORY_UNAVAILABLE, HISTORY_BUSY };
+enum history_status {
+    HISTORY_OK,
+    HISTORY_NOT_FOUND,   /* HISTORY_GET only; PostgreSQL has said so */
+    HISTORY_UNAVAILABLE, /* PostgreSQL is down (answered at once), hangs or is slow (at the deadline) */
+    HISTORY_BUSY         /* the queue is full, or the deadline passed in it and the query was not run */
+};
 enum history_kind {
     HISTORY_PAGE, /* line, from_ms <= requested_at < until_ms, without the ids in exclude, newest first */
-    HISTORY_GET   /* one row by request_id (a UUIDv7: prunes partitions) */
+    HISTORY_GET   /* one row by request_id. A UUIDv7 is looked for within a day of its own time (prunes
+                     partitions), without a second try: it is made with requested_at. Other UUIDs: everywhere. */
 };
 
 struct history_query {
@@ -51,10 +62,10 @@ struct history_query {
     void *arg;
     uint64_t deadline_ns; /* set by history_submit() */
 
-    const char *line;          /* NULL: every line (not offered to customers) */
-    int64_t from_ms, until_ms; /* 0: open */
-    int64_t offset, limit;
-    const char *const *exclude; /* request ids that the journal has: each row once */
+    const char *line;           /* NULL: every line (not offered to customers) */
+    int64_t from_ms, until_ms;  /* 0: open */
+    int64_t offset, limit;      /* limit: at most 1000 */
+    const char *const *exclude; /* request ids that the journal has: each row once. Borrowed, as all texts */
     size_t exclude_count;
     const char *request_id;
 
