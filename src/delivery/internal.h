@@ -21,22 +21,22 @@
 #define RETRY_MAX_NS   (UINT64_C(5000) * 1000000)
 #define LOOK_NS        (UINT64_C(1000) * 1000000) /* a closed door is looked at again: operators move breakers */
 #define SWEEP_NS       (UINT64_C(30000) * 1000000) /* between pulls that nobody asked for */
-#define LOOK_AHEAD_MS  (INT64_C(36500) * 24 * 3600 * 1000)
-(INT64_C(24) * 3600 * 1000) /* pulls ask for events due so late: the next one tells when */
-#define CAUGHT_UP_MS     2000
-#define PUSH_BACK_ROUNDS 3 /* pauses in a row without a delivery: then it is down */
+/* Pulls ask for everything that will ever be due: the first event that is not yet tells when to come again. */
+#define LOOK_AHEAD_MS    (INT64_C(36500) * 24 * 3600 * 1000)
+#define CAUGHT_UP_MS     2000 /* a backlog is gone when nothing in hand is older */
+#define PUSH_BACK_ROUNDS 3    /* pauses in a row without a delivery: then it is down */
 
-    /* What a post came to. */
-    enum post_outcome {
-        POST_DELIVERED,   /* 2xx */
-        POST_DEAD,        /* 400, 410, 422: the event's own failure */
-        POST_PUSHED_BACK, /* 429, or 503 with Retry-After: alive, but slower please */
-        POST_STATUS,      /* any other status */
-        POST_TIMEOUT,
-        POST_TRANSPORT, /* broken off, garbage, an endless answer */
-        POST_UNREACHED, /* nothing was sent: refused, no connection in time, DNS, TLS */
-        POST_OUTCOMES
-    };
+/* What a post came to. */
+enum post_outcome {
+    POST_DELIVERED,   /* 2xx */
+    POST_DEAD,        /* 400, 410, 422: the event's own failure */
+    POST_PUSHED_BACK, /* 429, or 503 with Retry-After: alive, but slower please */
+    POST_STATUS,      /* any other status */
+    POST_TIMEOUT,
+    POST_TRANSPORT, /* broken off, garbage, an endless answer */
+    POST_UNREACHED, /* nothing was sent: refused, no connection in time, DNS, TLS */
+    POST_OUTCOMES
+};
 
 enum lane_state {
     LANE_READY,   /* pulled, waits for its turn */
