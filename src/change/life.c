@@ -79,6 +79,9 @@ static void cancel_children(struct change *c)
     if (c->foreign_call) {
         redis_cancel(c->foreign_call);
     }
+    if (c->foreign_lookup) {
+        change_look_up_cancel(c->foreign_lookup);
+    }
     if (c->customer_load) {
         store_cancel(c->customer_load);
     }
@@ -97,6 +100,7 @@ static void cancel_children(struct change *c)
         store_drop_cancel(c->drop);
     }
     c->hold_call = c->idem_call = c->foreign_call = NULL;
+    c->foreign_lookup = NULL;
     c->customer_load = c->catalogue_load = NULL;
     c->pass = NULL;
     c->pass_waiting = false;
@@ -122,6 +126,9 @@ void change_let_go(struct change *c)
     }
     if (c->recovered) {
         svc->recovered_active--;
+    }
+    if (c->counted_held) {
+        metric_gauge_add(&change_held, 0, -1);
     }
     if (c->prev) {
         c->prev->next = c->next;
@@ -240,6 +247,11 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
         c->rec.first_status = 202;
         tell_answered(svc, c->rec.request_id, 202);
     }
-    change_run(c, c->rec.state == CHANGE_ACCEPTED ? PHASE_LOAD : PHASE_DOUBT);
+    change_note_held(c);
+    if (c->rec.state == CHANGE_ACCEPTED) {
+        change_run(c, c->rec.held ? PHASE_RETRY : PHASE_LOAD);
+    } else {
+        change_run(c, PHASE_DOUBT);
+    }
     return true;
 }

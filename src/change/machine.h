@@ -26,6 +26,8 @@ const char *change_phase_name(enum phase p);
 /* --- work.c --- */
 bool change_hold_start(struct change *c);
 bool change_foreign_start(struct change *c);
+/* The change that held the line has ended: its key in Redis is a leftover. */
+void change_clear_stale_hold(struct change *c);
 bool change_load_start(struct change *c);
 bool change_admit_start(struct change *c);
 bool change_order_start(struct change *c);
@@ -39,6 +41,8 @@ void change_drop_ahead(struct change *c);
 void change_take_facts(struct change *c, const struct product *target);
 /* The intent is on disk: the line's keys are renewed, other instances can see it. */
 void change_opened(struct change *c);
+/* Counts a held change for the metric; change_let_go() takes it off. */
+void change_note_held(struct change *c);
 /* The outcome is on disk: counted, logged, shared, told to whoever waits. */
 void change_ended(struct change *c);
 /* Fills c->event for the outcome that the record is in; leaves it empty when nobody is to be told. */

@@ -23,6 +23,8 @@ enum phase change_busy(struct change *c, const struct change_record *found, bool
 /* Hands c's record to the journal. Returns PHASE_WAIT. */
 enum phase change_submit_op(struct change *c, enum journal_verb verb);
 void change_give_pass_back(struct change *c);
+/* Would a breaker that a change needs refuse now? Looks only; notes the time left. (phases_ask.c) */
+bool change_kos_looks_out(struct change *c);
 
 enum phase phase_claim_begin(struct change *c);
 enum phase phase_claim_finish(struct change *c);

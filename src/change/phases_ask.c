@@ -69,13 +69,19 @@ enum phase phase_hold_begin(struct change *c)
     return change_hold_start(c) ? PHASE_WAIT : phase_hold_finish(c);
 }
 
+/* OUTAGE_MODE=hold: an asynchronous request is taken on what is cached, and sent when KOS is back. */
+static bool may_hold(const struct change *c)
+{
+    return c->in.async && !c->durable && c->svc->config->outage_mode == OUTAGE_HOLD;
+}
+
 static bool same_product(const struct change *c)
 {
     return strcmp(c->rec.current_code, c->rec.target_code) == 0;
 }
 
 /* Only looked at, no permit taken: when the carrier is out, everyone is told within a millisecond. */
-static bool kos_looks_out(struct change *c)
+bool change_kos_looks_out(struct change *c)
 {
     uint64_t wait = 0, longest = 0;
     bool out = false;
@@ -104,8 +110,11 @@ enum phase phase_hold_finish(struct change *c)
     if (same_product(c)) {
         return change_end_with(c, VERDICT_SAME_PRODUCT, "current and target are the same product");
     }
-    if (kos_looks_out(c)) {
-        return change_end_unavailable(c, "breaker open");
+    if (change_kos_looks_out(c)) {
+        if (!may_hold(c)) {
+            return change_end_unavailable(c, "breaker open");
+        }
+        c->holding = true;
     }
     return PHASE_LOAD;
 }
@@ -123,6 +132,10 @@ enum phase phase_elsewhere_finish(struct change *c)
     const struct change_record *found = c->foreign.request_id ? &c->foreign : NULL;
     if (c->abandoned) {
         return PHASE_END;
+    }
+    if (!c->foreign_is_key && found && change_state_final(found->state) && !c->hold_cleared) {
+        change_clear_stale_hold(c);
+        return PHASE_HOLD;
     }
     if (!c->foreign_is_key || !found) {
         return change_busy(c, found, found != NULL, "busy on another instance");
@@ -148,7 +161,14 @@ enum phase phase_load_finish(struct change *c)
     if (c->abandoned) {
         return PHASE_END;
     }
+    if (c->holding) {
+        return PHASE_CHECK; /* as far as what is cached allows */
+    }
     if (c->customer_answer == STORE_UNAVAILABLE || c->catalogue_failed) {
+        if (may_hold(c)) {
+            c->holding = true;
+            return PHASE_LOAD;
+        }
         return c->durable ? PHASE_RETRY : change_end_unavailable(c, c->load_reason);
     }
     return PHASE_CHECK;
@@ -168,7 +188,10 @@ static enum phase fail_accepted(struct change *c, const char *why)
 
 enum phase phase_check_begin(struct change *c)
 {
-    const struct product *target = catalogue_find(c->catalogue, c->rec.target_code);
+    const struct product *target = c->catalogue ? catalogue_find(c->catalogue, c->rec.target_code) : NULL;
+    if (c->holding && (c->customer_answer == STORE_UNAVAILABLE || c->catalogue_failed)) {
+        return PHASE_INTENT; /* nothing cached to check it against: it is checked before it is sent */
+    }
     if (c->customer_answer == STORE_UNKNOWN_LINE) {
         return c->durable ? fail_accepted(c, "확인되지 않는 회선입니다")
                           : change_end_with(c, VERDICT_LINE_NOT_FOUND, "KOS does not know the line");

@@ -20,13 +20,27 @@ enum phase phase_retry_begin(struct change *c)
         result_finish(&c->rec, NULL, NULL);
         return PHASE_OUTCOME;
     }
-    change_wait_start(c, change_retry_delay_ms(c));
+    int64_t delay = change_retry_delay_ms(c), left = c->rec.expires_at - clock_wall_ms();
+    change_wait_start(c, delay < left ? delay : left);
     return PHASE_WAIT;
 }
 
+/* Held changes do not trample a carrier that has just come back: each takes its turn. */
 enum phase phase_retry_finish(struct change *c)
 {
-    (void)c;
+    c->holding = false;
+    if (change_kos_looks_out(c)) {
+        return PHASE_RETRY;
+    }
+    if (c->rec.held && !c->paced) {
+        c->paced = true;
+        int64_t turn = pace_take(c->svc->shared, c->svc->config->release_rate, clock_mono_ns());
+        if (turn > 0) {
+            change_wait_start(c, turn);
+            return PHASE_WAIT;
+        }
+    }
+    c->paced = false;
     return PHASE_LOAD;
 }
 

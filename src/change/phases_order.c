@@ -39,6 +39,7 @@ enum phase phase_intent_begin(struct change *c)
     }
     if (c->in.async) {
         c->rec.state = CHANGE_ACCEPTED;
+        c->rec.held = c->holding;
         c->rec.expires_at = now + c->svc->config->max_hold_ms;
         c->rec.first_status = 202;
     } else {
@@ -75,8 +76,8 @@ enum phase phase_intent_finish(struct change *c)
         c->generation = c->op.generation;
         change_opened(c);
         if (c->rec.state == CHANGE_ACCEPTED) {
-            change_answer(c, VERDICT_ACCEPTED, "accepted");
-            return PHASE_ADMIT;
+            change_answer(c, VERDICT_ACCEPTED, c->rec.held ? "held" : "accepted");
+            return c->rec.held ? PHASE_RETRY : PHASE_ADMIT;
         }
         if (c->abandoned) { /* told 503 while the journal was at it: keep the word, send nothing */
             return change_not_sent(c, "time was up before the intent was durable");

@@ -84,6 +84,9 @@ struct change {
     bool claimed;   /* the journal's claim in memory is ours */
     bool held;      /* the Redis line key is ours */
     bool recovered; /* taken up from the journal, not from a request */
+    bool holding;   /* KOS is out: what is cached has to do for the pre-check */
+    bool paced;     /* has its turn among the held changes that are looked at again */
+    bool counted_held;
     bool owned;
     int reloads;
     int64_t attempts;   /* orders sent under this id */
@@ -100,6 +103,8 @@ struct change {
     bool foreign_is_key;
     struct change_record foreign; /* what Redis knows of it; request_id NULL: nothing */
     struct redis_call *foreign_call;
+    struct change_lookup *foreign_lookup;
+    bool hold_cleared; /* a leftover of the line's key was removed once */
     struct store_load *customer_load, *catalogue_load;
     enum store_answer customer_answer;
     struct catalogue *catalogue;
@@ -146,7 +151,8 @@ void redis_key_idem(char out[KEY_MAX], const char *idem_key);
 bool record_copy(struct change_record *out, const struct change_record *in, struct arena *arena);
 
 /* --- metrics and settings of the module (tables.c) --- */
-extern struct metric_family change_results, change_seconds, change_unguarded, change_settle_seconds;
+extern struct metric_family change_results, change_seconds, change_unguarded, change_settle_seconds,
+    change_held;
 void change_count_result(const struct change_record *record);
 
 #endif

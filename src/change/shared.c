@@ -1,6 +1,8 @@
 /* shared.c - who works on which change, who waits for it, and who was told of the outage. */
 #include "change/shared.h"
 
+#include "pcs/core/clock.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -33,6 +35,7 @@ struct change_shared {
     struct watched *watched;
     struct told *told;
     _Atomic bool outage;
+    uint64_t next_turn_ns;
 };
 
 struct change_shared *change_shared_new(struct journal *journal, struct history *history)
@@ -242,4 +245,13 @@ void outage_over(struct change_shared *s)
         HASH_DEL(all, t);
         free(t);
     }
+}
+
+int64_t pace_take(struct change_shared *s, int64_t rate, uint64_t now_ns)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t turn = s->next_turn_ns > now_ns ? s->next_turn_ns : now_ns;
+    s->next_turn_ns = turn + NS_PER_SEC / (uint64_t)rate;
+    pthread_mutex_unlock(&s->lock);
+    return (int64_t)((turn - now_ns) / NS_PER_MS);
 }

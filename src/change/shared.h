@@ -34,4 +34,8 @@ bool outage_first(struct change_shared *s, const char *line);
 /* KOS has answered: the outage, if there was one, is over. Cheap when there was none. */
 void outage_over(struct change_shared *s);
 
+/* --- held changes go out at a set pace when KOS is back --- */
+/* Takes the next turn of rate a second; how long to wait for it, in ms. Any thread. */
+int64_t pace_take(struct change_shared *s, int64_t rate, uint64_t now_ns);
+
 #endif

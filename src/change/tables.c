@@ -9,6 +9,8 @@
         .max = hi, .help = h                                                                                 \
     }
 
+static const char *const outage_modes[] = {"refuse", "hold", NULL};
+
 static const struct config_setting settings[] = {
     SETTING("change.deadline", CONFIG_DURATION, request_deadline_ms, "9s", "6s", "9s",
             "A request for a change is answered within this, always"),
@@ -18,6 +20,14 @@ static const struct config_setting settings[] = {
             "Longest time between two inquiries about a doubt"),
     SETTING("change.recover_at_once", CONFIG_INT, recover_at_once, "1000", "1", "100000",
             "Open changes found at start that are worked on at the same time"),
+    {.name = "outage.mode",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct change_config, outage_mode),
+     .default_text = "refuse",
+     .choices = outage_modes,
+     .help = "While KOS is out, a request with Prefer: respond-async is refused, or held and sent later"},
+    SETTING("outage.release_rate", CONFIG_INT, release_rate, "20", "1", "100000",
+            "Held changes a second that are looked at again when KOS is back"),
     SETTING("outage.max_hold", CONFIG_DURATION, max_hold_ms, "10m", "1s", "24h",
             "An accepted change that cannot be sent expires after this"),
     SETTING("outage.recorded_at_once", CONFIG_INT, outage_rows, "256", "0", "100000",
@@ -56,8 +66,12 @@ struct metric_family change_settle_seconds = {.name = "pcs_change_settle_seconds
                                               .type = METRIC_HISTOGRAM,
                                               .buckets = settle_buckets};
 
+struct metric_family change_held = {.name = "pcs_changes_held",
+                                    .help = "Accepted changes of this process that wait for KOS",
+                                    .type = METRIC_GAUGE};
+
 struct metric_family *const change_metrics[] = {&change_results, &change_seconds, &change_unguarded,
-                                                &change_settle_seconds};
+                                                &change_settle_seconds, &change_held};
 const size_t change_metrics_count = sizeof change_metrics / sizeof change_metrics[0];
 
 void change_count_result(const struct change_record *record)

@@ -13,7 +13,8 @@
 #define HOLD_MS        12000            /* the line's claim between instances while a request is looked at */
 #define HOLD_OPEN_MS   (20 * 60 * 1000) /* and while its change is open */
 #define ADMIT_AGAIN_MS 2000 /* how long an accepted change waits in the queue of orders at a time */
-#define RETRY_MAX_MS   30000
+#define RETRY_MAX_MS                                                                                         \
+    1000 /* so that the first is served within a second of the carrier's return; a look costs nothing */
 
 static uint64_t after_ms(int64_t ms)
 {
@@ -110,7 +111,8 @@ bool change_hold_start(struct change *c)
 
 /* ---- ELSEWHERE ---- */
 
-static void on_foreign(void *arg, enum redis_outcome outcome, const redisReply *reply)
+/* The key's change, as its instance left it in Redis. */
+static void on_foreign_key(void *arg, enum redis_outcome outcome, const redisReply *reply)
 {
     struct change *c = arg;
     c->foreign_call = NULL;
@@ -121,13 +123,38 @@ static void on_foreign(void *arg, enum redis_outcome outcome, const redisReply *
     change_advance(c);
 }
 
+/* The line's holder, wherever it is known: it may be a change of ours that ended just before a crash. */
+static void on_foreign_line(void *arg, enum change_found found, const struct change_record *record)
+{
+    struct change *c = arg;
+    (void)found;
+    c->foreign_lookup = NULL;
+    if (record && !record_copy(&c->foreign, record, &c->arena)) {
+        c->foreign.request_id = NULL;
+    }
+    change_advance(c);
+}
+
 bool change_foreign_start(struct change *c)
 {
     char key[KEY_MAX];
+    if (!c->foreign_is_key) {
+        c->foreign_lookup = change_look_up(c->svc, c->foreign_id, on_foreign_line, c);
+        return c->foreign_lookup != NULL;
+    }
     redis_key_request(key, c->foreign_id);
     struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
-    c->foreign_call = redis_command(c->svc->redis, 0, on_foreign, c, args, 2);
+    c->foreign_call = redis_command(c->svc->redis, 0, on_foreign_key, c, args, 2);
     return c->foreign_call != NULL;
+}
+
+void change_clear_stale_hold(struct change *c)
+{
+    char key[KEY_MAX];
+    redis_key_line(key, c->rec.line);
+    hold_release(c->svc->redis, key, c->foreign_id);
+    c->foreign_id[0] = '\0';
+    c->hold_cleared = true;
 }
 
 /* ---- LOAD ---- */
@@ -196,8 +223,8 @@ bool change_load_start(struct change *c)
     c->catalogue_failed = false;
     arena_free(loading(c));
     arena_init(loading(c), NULL, 0, CHANGE_MEMORY_MAX);
-    c->customer_load =
-        store_customer(c->svc->store, c->rec.line, STORE_ORDER, &caller, deadline, on_customer, c);
+    enum store_mode mode = c->holding ? STORE_SCREEN : STORE_ORDER;
+    c->customer_load = store_customer(c->svc->store, c->rec.line, mode, &caller, deadline, on_customer, c);
     if (!c->customer_load) {
         return false;
     }
@@ -320,11 +347,20 @@ bool change_order_start(struct change *c)
 void change_opened(struct change *c)
 {
     char key[KEY_MAX];
+    change_note_held(c);
     bypass_add(c->rec.line, c->generation);
     c->owned = owned_add(c->svc->shared, c->rec.request_id);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
     tell_shared(c->svc, &c->rec, true);
+}
+
+void change_note_held(struct change *c)
+{
+    if (c->rec.state == CHANGE_ACCEPTED && c->rec.held && !c->counted_held) {
+        c->counted_held = true;
+        metric_gauge_add(&change_held, 0, 1);
+    }
 }
 
 void change_make_event(struct change *c)

@@ -16,13 +16,18 @@ struct change_service;
 struct change_shared;
 struct change;
 
+/* What an asynchronous request gets while KOS is out: 503, or 202 PENDING and the order later. */
+enum outage_mode { OUTAGE_REFUSE, OUTAGE_HOLD };
+
 struct change_config {
     int64_t request_deadline_ms;            /* 9 s: a synchronous request is answered by then, always */
     int64_t settle_first_ms, settle_max_ms; /* back-off of the inquiries that settle a doubt: 1 s to 1 min */
     int64_t recover_at_once;                /* recovered changes worked on at the same time */
+    int outage_mode;                        /* enum outage_mode */
     int64_t max_hold_ms;                    /* an accepted change that cannot be sent expires after this */
-    int64_t outage_rows;                    /* refusals being recorded at the same time (best effort) */
-    int64_t shared_ttl_ms;                  /* req:{id} and idem:{hash} in Redis: 24 h */
+    int64_t release_rate;  /* held changes a second that are looked at again when KOS is back */
+    int64_t outage_rows;   /* refusals being recorded at the same time (best effort) */
+    int64_t shared_ttl_ms; /* req:{id} and idem:{hash} in Redis: 24 h */
 };
 extern const struct config_section change_config_section;
 extern struct metric_family *const change_metrics[];
