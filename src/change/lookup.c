@@ -153,9 +153,6 @@ static void on_cancelled(struct journal_op *op)
         hold_release(k->svc->redis, key,
                      k->record.request_id); /* the line is open again, here and elsewhere */
         change_count_result(&k->record);
-        char key[KEY_MAX];
-        redis_key_line(key, k->record.line);
-        hold_release(k->svc->redis, key, k->record.request_id);
         tell_shared(k->svc, &k->record, true);
         waiters_notify(k->svc->shared, k->record.request_id);
     }
