@@ -120,6 +120,9 @@ enum phase phase_send_finish(struct change *c)
     }
     change_give_pass_back(c);
     if (status == JOURNAL_CONFLICT || status == JOURNAL_NOT_FOUND) {
+        if (c->op.found.request_id) {
+            c->rec.state = c->op.found.state; /* over: the line's keys are given back */
+        }
         return PHASE_END; /* cancelled: whoever did it has told the rest */
     }
     return PHASE_RETRY;
