@@ -139,7 +139,7 @@ void retention_step(struct journal *j, uint64_t now_ns, bool idle);
 int64_t op_now(const struct journal_op *op);
 int find_by_id(struct journal *j, struct journal_op *op, const char *request_id, bool *there);
 int find_open_line(struct journal *j, struct journal_op *op, const char *line, bool *there);
-int queue_event(struct journal *j, const struct journal_event *event, const char *line);
+int queue_event(struct journal *j, const struct journal_event *event, int64_t seq, const char *line);
 int queue_history(struct journal *j, int64_t seq, const char *line);
 int invalidate_line(struct journal *j, struct journal_op *op, const char *line);
 int key_take(struct journal *j, const struct change_record *c, int64_t now, bool *taken);

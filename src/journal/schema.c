@@ -50,15 +50,16 @@ static const char *const ladder[] = {
     "NULL);"
     "CREATE INDEX history_dead_line ON history_dead(line);"
 
-    /* one change a (subject, Idempotency-Key) */
-    "CREATE TABLE idem_key(key TEXT PRIMARY KEY, request_id TEXT NOT NULL, body_hash TEXT,"
-    "  first_status INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;"
+    /* one change a (subject, Idempotency-Key); body and first answer are in the change's own row, so that a key, whose
+     * place in the file is random, is written once */
+    "CREATE TABLE idem_key(key TEXT PRIMARY KEY, request_id TEXT NOT NULL, expires_at INTEGER NOT NULL)"
+    "  WITHOUT ROWID;"
     "CREATE INDEX idem_key_expiry ON idem_key(expires_at);"
 
-    /* head: the oldest undelivered event of its line, the only one that may be sent */
+    /* seq: of the settled change that it tells of. head: the oldest undelivered event of its line, the only one that may
+     * be sent */
     "CREATE TABLE event(seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL, type TEXT, request_id TEXT,"
     "  line TEXT NOT NULL, body TEXT, traceparent TEXT, created_at INTEGER NOT NULL);"
-    "CREATE INDEX event_request ON event(request_id);"
     "CREATE TABLE event_queue(seq INTEGER PRIMARY KEY, line TEXT NOT NULL, created_at INTEGER NOT NULL,"
     "  attempts INTEGER NOT NULL, due_at INTEGER NOT NULL, head INTEGER NOT NULL);"
     "CREATE INDEX event_queue_line ON event_queue(line);"

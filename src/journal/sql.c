@@ -34,7 +34,6 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_SETTLED_INSERT] = "INSERT INTO settled(%C) VALUES(%P)",
     [SQL_SETTLED_BY_ID] = "SELECT %C FROM settled WHERE request_id=?1",
     [SQL_SETTLED_ANSWER] = "UPDATE settled SET first_status=?2 WHERE request_id=?1 AND first_status=0",
-    [SQL_SETTLED_KEY] = "SELECT idem_key FROM settled WHERE request_id=?1",
     [SQL_SETTLED_OF_LINE] =
         "SELECT %C FROM settled WHERE seq IN (SELECT seq FROM history_queue WHERE line=?1"
         " UNION ALL SELECT seq FROM history_dead WHERE line=?1) ORDER BY requested_at DESC,seq DESC LIMIT ?2",
@@ -43,20 +42,17 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_SETTLED_OLD] =
         "SELECT seq,processed_at<?2,EXISTS(SELECT 1 FROM history_queue q WHERE q.seq=s.seq)"
         " OR EXISTS(SELECT 1 FROM history_dead d WHERE d.seq=s.seq)"
-        " OR EXISTS(SELECT 1 FROM event e WHERE e.request_id=s.request_id AND"
-        "   (EXISTS(SELECT 1 FROM event_queue p WHERE p.seq=e.seq)"
-        "    OR EXISTS(SELECT 1 FROM event_dead x WHERE x.seq=e.seq)))"
+        " OR EXISTS(SELECT 1 FROM event_queue p WHERE p.seq=s.seq)"
+        " OR EXISTS(SELECT 1 FROM event_dead x WHERE x.seq=s.seq)"
         " FROM settled s WHERE seq>?1 ORDER BY seq LIMIT ?3",
     [SQL_SETTLED_DELETE] = "DELETE FROM settled WHERE seq=?1",
 
     /* --- keys --- */
     [SQL_KEY_TAKE] =
-        "INSERT INTO idem_key(key,request_id,body_hash,first_status,expires_at) VALUES(?1,?2,?3,?4,?5)"
-        " ON CONFLICT(key) DO UPDATE SET request_id=excluded.request_id,body_hash=excluded.body_hash,"
-        " first_status=excluded.first_status,expires_at=excluded.expires_at"
-        " WHERE idem_key.expires_at<=?6 OR idem_key.request_id=excluded.request_id",
-    [SQL_KEY_GET] = "SELECT request_id,body_hash,first_status FROM idem_key WHERE key=?1 AND expires_at>?2",
-    [SQL_KEY_ANSWER] = "UPDATE idem_key SET first_status=?2 WHERE key=?1 AND request_id=?3 AND first_status=0",
+        "INSERT INTO idem_key(key,request_id,expires_at) VALUES(?1,?2,?3)"
+        " ON CONFLICT(key) DO UPDATE SET request_id=excluded.request_id,expires_at=excluded.expires_at"
+        " WHERE idem_key.expires_at<=?4 OR idem_key.request_id=excluded.request_id",
+    [SQL_KEY_GET] = "SELECT request_id FROM idem_key WHERE key=?1 AND expires_at>?2",
     [SQL_KEY_DELETE] = "DELETE FROM idem_key WHERE key=?1 AND request_id=?2",
     [SQL_KEY_EXPIRE] = "DELETE FROM idem_key WHERE key IN"
                        " (SELECT key FROM idem_key WHERE expires_at<=?1 ORDER BY expires_at LIMIT ?2)",
@@ -81,8 +77,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_CALL_DELETE] = "DELETE FROM call WHERE seq=?1",
 
     /* --- events --- */
-    [SQL_EVENT_INSERT] = "INSERT INTO event(event_id,type,request_id,line,body,traceparent,created_at)"
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    [SQL_EVENT_INSERT] = "INSERT INTO event(seq,event_id,type,request_id,line,body,traceparent,created_at)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [SQL_EVENT_QUEUE] = "INSERT INTO event_queue(seq,line,created_at,attempts,due_at,head)"
                         " VALUES(?1,?2,?3,0,?4,NOT EXISTS(SELECT 1 FROM event_queue WHERE line=?2))",
     [SQL_EVENT_PULL] =

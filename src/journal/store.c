@@ -70,11 +70,11 @@ static bool set_up(struct store *s, int64_t max_bytes, char *err, size_t errlen)
         return false;
     }
     s->log_in_file = true; /* of an earlier process */
-    snprintf(
-        sql, sizeof sql,
-        "PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=0;"
-        "PRAGMA temp_store=MEMORY;PRAGMA cache_size=-%d;PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;",
-        CACHE_KIB);
+    snprintf(sql, sizeof sql,
+             "PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=0;"
+             "PRAGMA secure_delete=ON;PRAGMA temp_store=MEMORY;PRAGMA cache_size=-%d;PRAGMA "
+             "trusted_schema=OFF;PRAGMA cell_size_check=ON;",
+             CACHE_KIB);
     int64_t page_size = 0;
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK &&

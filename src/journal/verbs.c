@@ -86,26 +86,27 @@ int queue_history(struct journal *j, int64_t seq, const char *line)
     return store_run(s);
 }
 
-int queue_event(struct journal *j, const struct journal_event *event, const char *line)
+int queue_event(struct journal *j, const struct journal_event *event, int64_t seq, const char *line)
 {
     if (!event) {
         return SQLITE_OK;
     }
     const char *of = event->line ? event->line : line;
     sqlite3_stmt *s = store_get(&j->store, SQL_EVENT_INSERT);
-    bind_text(s, 1, event->event_id);
-    bind_text(s, 2, event->type);
-    bind_text(s, 3, event->request_id);
-    bind_text(s, 4, of);
-    bind_text(s, 5, event->body);
-    bind_text(s, 6, event->traceparent);
-    bind_int(s, 7, event->created_at);
+    bind_int(s, 1, seq);
+    bind_text(s, 2, event->event_id);
+    bind_text(s, 3, event->type);
+    bind_text(s, 4, event->request_id);
+    bind_text(s, 5, of);
+    bind_text(s, 6, event->body);
+    bind_text(s, 7, event->traceparent);
+    bind_int(s, 8, event->created_at);
     int rc = store_run(s);
     if (rc != SQLITE_OK) {
         return rc;
     }
     s = store_get(&j->store, SQL_EVENT_QUEUE);
-    bind_int(s, 1, store_last_id(&j->store));
+    bind_int(s, 1, seq);
     bind_text(s, 2, of);
     bind_int(s, 3, event->created_at);
     bind_int(s, 4, event->due_at ? event->due_at : event->created_at);
@@ -138,10 +139,8 @@ int key_take(struct journal *j, const struct change_record *c, int64_t now, bool
     sqlite3_stmt *s = store_get(&j->store, SQL_KEY_TAKE);
     bind_text(s, 1, c->idem_key);
     bind_text(s, 2, c->request_id);
-    bind_text(s, 3, c->body_hash);
-    bind_int(s, 4, c->first_status);
-    bind_int(s, 5, (c->requested_at ? c->requested_at : now) + j->config.key_ms);
-    bind_int(s, 6, now);
+    bind_int(s, 3, (c->requested_at ? c->requested_at : now) + j->config.key_ms);
+    bind_int(s, 4, now);
     int rc = store_run(s);
     *taken = rc == SQLITE_OK && store_changes(&j->store) == 1;
     return rc;

@@ -209,19 +209,12 @@ int verb_doubt(struct journal *j, struct journal_op *op)
 /* NOT_SENT: nothing was ordered, a 503 leaves the key free. Else the key keeps the change. */
 static int end_key(struct journal *j, struct journal_op *op, const char *key)
 {
-    const struct change_record *c = &op->change;
-    bool release = c->state == CHANGE_NOT_SENT;
-    if (!key || (!release && !c->first_status)) {
+    if (!key || op->change.state != CHANGE_NOT_SENT) {
         return SQLITE_OK;
     }
-    sqlite3_stmt *s = store_get(&j->store, release ? SQL_KEY_DELETE : SQL_KEY_ANSWER);
+    sqlite3_stmt *s = store_get(&j->store, SQL_KEY_DELETE);
     bind_text(s, 1, key);
-    if (release) {
-        bind_text(s, 2, c->request_id);
-    } else {
-        bind_int(s, 2, c->first_status);
-        bind_text(s, 3, c->request_id);
-    }
+    bind_text(s, 2, op->change.request_id);
     return store_run(s);
 }
 
@@ -242,7 +235,7 @@ static int settle(struct journal *j, struct journal_op *op, const struct brief *
         rc = store_run(s);
     }
     rc = rc == SQLITE_OK ? queue_history(j, seq, b->line) : rc;
-    rc = rc == SQLITE_OK ? queue_event(j, op->event, b->line) : rc;
+    rc = rc == SQLITE_OK ? queue_event(j, op->event, seq, b->line) : rc;
     rc = rc == SQLITE_OK ? end_key(j, op, b->idem_key) : rc;
     j->delta.open--;
     j->delta.in_doubt -= b->in_doubt ? 1 : 0;
@@ -328,9 +321,10 @@ int verb_record(struct journal *j, struct journal_op *op)
     sqlite3_stmt *s = store_get(&j->store, SQL_SETTLED_INSERT);
     record_bind(s, &r);
     rc = store_run(s);
-    rc = rc == SQLITE_OK ? queue_history(j, store_last_id(&j->store), c->line) : rc;
+    int64_t seq = store_last_id(&j->store);
+    rc = rc == SQLITE_OK ? queue_history(j, seq, c->line) : rc;
     op->status = JOURNAL_OK;
-    return rc == SQLITE_OK ? queue_event(j, op->event, c->line) : rc;
+    return rc == SQLITE_OK ? queue_event(j, op->event, seq, c->line) : rc;
 }
 
 void committed_record(struct journal *j, struct journal_op *op)

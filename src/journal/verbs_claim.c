@@ -26,44 +26,37 @@ static int busy(struct journal *j, struct journal_op *op, enum journal_status st
     return rc == SQLITE_OK && !op->found.request_id ? SQLITE_NOMEM : rc;
 }
 
-/* The first answer of a key's change, when it has been given. NOT_FOUND: its row is gone, so the key is free.
- */
+/* The change that has the key, from disk. Its row gone: the key is free. */
 static int replay(struct journal *j, struct journal_op *op, const char *request_id, int64_t first_status)
 {
     bool there;
     int rc = find_by_id(j, op, request_id, &there);
     op->found_recorded = there;
-    if (there) {
-        op->found.first_status = first_status;
+    if (rc != SQLITE_OK || !there) {
+        return rc;
     }
-    op->status = there ? JOURNAL_REPLAY : JOURNAL_NOT_FOUND;
-    return rc;
+    op->status = same_text(op->found.body_hash, op->change.body_hash) ? JOURNAL_REPLAY : JOURNAL_KEY_REUSED;
+    if (first_status) {
+        op->found.first_status = first_status; /* not committed yet */
+    }
+    return SQLITE_OK;
 }
 
-/* The key on disk. */
+/* The key on disk. first_status 0 there: the process that took it ended before it answered, and nobody will answer any
+ * more. */
 static int stored_key(struct journal *j, struct journal_op *op)
 {
     sqlite3_stmt *s = store_get(&j->store, SQL_KEY_GET);
     bind_text(s, 1, op->change.idem_key);
     bind_int(s, 2, op_now(op));
     int rc = sqlite3_step(s);
-    if (rc != SQLITE_ROW) {
-        sqlite3_reset(s);
+    bool there = rc == SQLITE_ROW;
+    const char *id = there ? arena_strdup(&op->arena, (const char *)sqlite3_column_text(s, 0)) : NULL;
+    sqlite3_reset(s);
+    if (!there) {
         return rc == SQLITE_DONE ? SQLITE_OK : rc;
     }
-    const char *id = arena_strdup(&op->arena, (const char *)sqlite3_column_text(s, 0));
-    bool same_body = same_text((const char *)sqlite3_column_text(s, 1), op->change.body_hash);
-    int64_t first_status = sqlite3_column_int64(s, 2);
-    sqlite3_reset(s);
-    if (!id) {
-        return SQLITE_NOMEM;
-    }
-    if (!same_body) {
-        op->status = JOURNAL_KEY_REUSED;
-        return SQLITE_OK;
-    }
-    /* 0: the process that took it ended before it answered; nobody will answer any more */
-    return replay(j, op, id, first_status);
+    return id ? replay(j, op, id, 0) : SQLITE_NOMEM;
 }
 
 /* Leaves status NOT_FOUND when the key is free. Another body is told first: whoever sends one did not repeat
@@ -133,61 +126,23 @@ int verb_release(struct journal *j, struct journal_op *op)
     return SQLITE_OK;
 }
 
-/* Reads the change's key; NULL text when it has none. */
-static int key_of(struct journal *j, struct journal_op *op, const char **key, bool *there)
+int verb_answered(struct journal *j, struct journal_op *op)
 {
-    static const struct {
-        enum sql id;
-        int column;
-    } places[] = {{SQL_OPEN_BRIEF, 3}, {SQL_SETTLED_KEY, 0}};
-    *there = false;
-    *key = NULL;
-    for (size_t i = 0; i < 2 && !*there; i++) {
-        sqlite3_stmt *s = store_get(&j->store, places[i].id);
+    static const enum sql rows[] = {SQL_OPEN_ANSWER, SQL_SETTLED_ANSWER};
+    op->status = JOURNAL_OK;
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3_stmt *s = store_get(&j->store, rows[i]);
         bind_text(s, 1, op->change.request_id);
-        int rc = sqlite3_step(s);
-        *there = rc == SQLITE_ROW;
-        const char *text = *there ? (const char *)sqlite3_column_text(s, places[i].column) : NULL;
-        *key = text ? arena_strdup(&op->arena, text) : NULL;
-        bool lost = text && !*key;
-        sqlite3_reset(s);
-        if (lost) {
-            return SQLITE_NOMEM;
-        }
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        bind_int(s, 2, op->change.first_status);
+        int rc = store_run(s);
+        if (rc != SQLITE_OK || store_changes(&j->store)) {
             return rc;
         }
     }
-    return SQLITE_OK;
-}
-
-int verb_answered(struct journal *j, struct journal_op *op)
-{
-    const struct change_record *c = &op->change;
-    const char *key;
-    bool there;
-    int rc = key_of(j, op, &key, &there);
+    bool there; /* with an answer noted already */
+    int rc = find_by_id(j, op, op->change.request_id, &there);
+    op->found_recorded = there;
     op->status = there ? JOURNAL_OK : JOURNAL_NOT_FOUND;
-    if (rc != SQLITE_OK || !there) {
-        return rc;
-    }
-    static const enum sql rows[] = {SQL_OPEN_ANSWER, SQL_SETTLED_ANSWER};
-    for (size_t i = 0; i < 2 && rc == SQLITE_OK; i++) {
-        sqlite3_stmt *s = store_get(&j->store, rows[i]);
-        bind_text(s, 1, c->request_id);
-        bind_int(s, 2, c->first_status);
-        rc = store_run(s);
-        if (store_changes(&j->store)) {
-            break;
-        }
-    }
-    if (rc == SQLITE_OK && key) {
-        sqlite3_stmt *s = store_get(&j->store, SQL_KEY_ANSWER);
-        bind_text(s, 1, key);
-        bind_int(s, 2, c->first_status);
-        bind_text(s, 3, c->request_id);
-        rc = store_run(s);
-    }
     return rc;
 }
 
