@@ -1,0 +1,143 @@
+# ./dev check: every gate, one after the other; all of them run, and the end says which failed.
+
+CHECK_LOGS=build/check
+
+# gate NAME COMMAND…: runs it in a shell of its own, so that a die in it ends the gate only.
+gate() {
+    local name=$1 start status=0
+    shift
+    start=$(now_ms)
+    printf '%s%-34s%s\n' "$BOLD" "$name" "$PLAIN"
+    ("$@") </dev/null || status=$?
+    if ((status == 0)); then
+        GATES+=("$(printf '%sok    %s %-34s %6s s' "$GREEN" "$PLAIN" "$name" "$(seconds_since "$start")")")
+    else
+        GATES+=("$(printf '%sFAILED%s %-34s %6s s' "$RED" "$PLAIN" "$name" "$(seconds_since "$start")")")
+        GATES_FAILED=$((GATES_FAILED + 1))
+    fi
+}
+
+format_check() { source_files src include tests | xargs clang-format --dry-run -Werror; }
+
+scripts_check() {
+    local script bad=0
+    for script in dev dev.d/*.sh .ci/run $(find tests docker -name '*.sh' 2>/dev/null); do
+        bash -n "$script" || bad=1
+    done
+    return "$bad"
+}
+
+# The example names every setting, with its default.
+example_check() {
+    local file=config/product-change-service.yaml
+    diff -u "$file" <(example_print) || {
+        fail "$file is not what the program knows: ./dev example > $file"
+        return 1
+    }
+    # As it is, and with every default written out.
+    export JWT_SECRET=0123456789abcdef0123456789abcdef
+    build/product-change-service --config "$file" --check-config >/dev/null &&
+        sed -E 's/^  #([a-z_.]+: .)/  \1/' "$file" >"$CHECK_LOGS/example.yaml" &&
+        build/product-change-service --config "$CHECK_LOGS/example.yaml" --check-config >/dev/null
+}
+
+# clang-tidy on every file of src, as clang builds it. A file is looked at again only when it, a header or the
+# configuration has changed. Findings are printed unless config/clang-tidy.known has them.
+tidy_check() {
+    local folder=build-clang key
+    [[ -f $folder/compile_commands.json ]] || cmake -S . -B "$folder" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+    mkdir -p "$folder/tidy"
+    key=$(cat .clang-tidy $(source_files src include | grep '\.h$') | sha1sum | cut -c 1-12)
+    export -f tidy_one
+    source_files src | grep '\.c$' | TIDY_KEY=$key TIDY_FOLDER=$folder xargs -P "$(nproc)" -n 1 bash -c 'tidy_one "$1"' tidy || return
+    cat "$folder"/tidy/*."$key".txt | grep -E ': (warning|error): ' | sort -u | tidy_unknown
+}
+
+tidy_one() {
+    local out
+    out=$TIDY_FOLDER/tidy/$(tr / . <<<"$1").$(sha1sum <"$1" | cut -c 1-12).$TIDY_KEY.txt
+    [[ -f $out ]] && return 0
+    rm -f "$TIDY_FOLDER/tidy/$(tr / . <<<"$1")".*
+    clang-tidy --quiet -p "$TIDY_FOLDER" "$1" >"$out.part" 2>"$out.err" || {
+        cat "$out.part" "$out.err"
+        return 255
+    }
+    mv "$out.part" "$out"
+    rm -f "$out.err"
+}
+
+# Known ones are told by file, check and the text of the source line, so that they may move.
+tidy_unknown() {
+    local bad=0 file line rest check text
+    while IFS=: read -r file line _ rest; do
+        file=${file#"$DEV_ROOT/"}
+        check=${rest##*[}
+        check=${check%]*}
+        text=$(trim "$(sed -n "${line}p" "$file")")
+        grep -qxF "$file | $check | $text" <(sed -E 's/ *#.*//' config/clang-tidy.known) && continue
+        printf '%s:%s:%s\n    %s\n' "$file" "$line" "$rest" "$text"
+        bad=1
+    done
+    return "$bad"
+}
+
+sanitized_tests() { # KIND
+    local options='halt_on_error=1:print_stacktrace=1'
+    build "$1" || return
+    progress "tests under $1"
+    ASAN_OPTIONS=$options:detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=$options \
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+        quietly "$CHECK_LOGS/tests-$1.log" test_run "$(build_folder "$1")" || return
+    tail -n 3 "$CHECK_LOGS/tests-$1.log" | grep -v '^$' || true
+}
+
+# Unit tests one by one; what forks is followed.
+valgrind_check() {
+    local test bad=0 log=$CHECK_LOGS/valgrind.log
+    : >"$log"
+    for test in build/tests/test_*; do
+        [[ -x $test ]] || continue
+        progress "valgrind $test"
+        CK_FORK=no CK_DEFAULT_TIMEOUT=300 PCS_SLOW=1 valgrind --quiet --error-exitcode=99 --leak-check=full \
+            --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite --child-silent-after-fork=yes \
+            "$test" >"$log.one" 2>&1 || {
+            bad=1
+            fail "$test"
+            tail -n 40 "$log.one" >&2
+        }
+        cat "$log.one" >>"$log"
+    done
+    return "$bad"
+}
+
+check_command() {
+    local full='' start line
+    case ${1:-} in
+    '') ;;
+    --full) full=1 ;;
+    *) die "check knows --full only, not \"$1\"" ;;
+    esac
+    start=$(now_ms)
+    GATES=()
+    GATES_FAILED=0
+    deps_ensure check
+    mkdir -p "$CHECK_LOGS"
+    gate 'format' format_check
+    gate 'scripts' scripts_check
+    gate 'layers' layers_check
+    gate 'banned functions' banned_check
+    gate 'shape' shape_check
+    gate 'gcc, warnings are errors' build gcc
+    gate 'example configuration' example_check
+    gate 'clang, warnings are errors' build clang
+    gate 'clang-tidy' tidy_check
+    gate 'tests under ASan and UBSan' sanitized_tests asan
+    if [[ -n $full ]]; then
+        gate 'tests under TSan' sanitized_tests tsan
+        gate 'unit tests under valgrind' valgrind_check
+    fi
+    echo
+    for line in "${GATES[@]}"; do say "$line"; done
+    ((GATES_FAILED == 0)) || die "$GATES_FAILED of ${#GATES[@]} gates failed, $(seconds_since "$start") s"
+    good "all ${#GATES[@]} gates passed, $(seconds_since "$start") s"
+}
