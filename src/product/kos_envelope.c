@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define DEPTH_MAX   16
 #define MEMBERS_MAX 256
@@ -64,21 +63,6 @@ bool kos_transport_ok(const struct call_result *result, struct kos_verdict *v)
     return false;
 }
 
-/* A JSON boolean, or its name as text. */
-static bool read_success(const cJSON *item, bool *out)
-{
-    if (cJSON_IsBool(item)) {
-        *out = cJSON_IsTrue(item);
-        return true;
-    }
-    if (cJSON_IsString(item) &&
-        (strcasecmp(item->valuestring, "true") == 0 || strcasecmp(item->valuestring, "false") == 0)) {
-        *out = strcasecmp(item->valuestring, "true") == 0;
-        return true;
-    }
-    return false;
-}
-
 void kos_envelope_read(struct kos_envelope *e, const char *body, size_t len, size_t max)
 {
     const struct json_limits limits = {.max_bytes = max, .max_depth = DEPTH_MAX, .max_members = MEMBERS_MAX};
@@ -94,7 +78,8 @@ void kos_envelope_read(struct kos_envelope *e, const char *body, size_t len, siz
         e->root = NULL;
         return;
     }
-    e->success_given = read_success(kos_get(e->root, "success"), &e->success);
+    /* a boolean and nothing else: a word that looks like one is no clear answer to an order */
+    e->success_given = json_bool(e->root, "success", &e->success);
     e->code_given = kos_code(e->root, "resultCode", e->code, NULL);
     const cJSON *data = kos_get(e->root, "data");
     e->data_given = data != NULL;
