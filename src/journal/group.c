@@ -168,13 +168,12 @@ static void wake_sinks(struct journal *j)
         if (!j->delta.wake[i]) {
             continue;
         }
+        /* held while it runs: whoever takes the function away is then sure that it does not run */
         pthread_mutex_lock(&j->notify_lock);
-        void (*fn)(void *) = j->notify[i].fn;
-        void *arg = j->notify[i].arg;
-        pthread_mutex_unlock(&j->notify_lock);
-        if (fn) {
-            fn(arg);
+        if (j->notify[i].fn) {
+            j->notify[i].fn(j->notify[i].arg);
         }
+        pthread_mutex_unlock(&j->notify_lock);
     }
 }
 

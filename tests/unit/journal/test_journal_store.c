@@ -1,6 +1,7 @@
 /* The file: restarts, slots, damage, versions, limits, retention (DESIGN.md, "The journal"; PITFALLS of SQLite). */
 #include "unit/journal/support.h"
 
+#include "journal/metrics.h"
 #include "pcs/core/config.h"
 
 #include <fcntl.h>
@@ -365,6 +366,36 @@ START_TEST(queue_is_bounded_and_close_answers)
 }
 END_TEST
 
+/* What Prometheus is told is what the journal knows. */
+START_TEST(metrics_follow_the_counts)
+{
+    int intents = (int)metric_value(&journal_metric_operations, JOURNAL_INTENT);
+    ck_assert_int_eq(intent(A, LINE_A, CHANGE_SENDING), JOURNAL_OK);
+    ck_assert_int_eq(intent(B, LINE_B, CHANGE_SENDING), JOURNAL_OK);
+    struct change_record doubt = {.request_id = A, .in_doubt = true, .doubt_since = T0};
+    ck_assert_int_eq(change_do(JOURNAL_DOUBT, &doubt), JOURNAL_OK);
+    ck_assert_int_eq(outcome_at(B, CHANGE_COMPLETED, T0), JOURNAL_OK);
+    (void)stats(); /* the gauges are set after the answers */
+    ck_assert_int_eq((int)metric_value(&journal_metric_open, 0), 1);
+    ck_assert_int_eq((int)metric_value(&journal_metric_in_doubt, 0), 1);
+    ck_assert_int_eq((int)metric_value(&journal_metric_pending, SINK_HISTORY), 1);
+    ck_assert_int_eq((int)metric_value(&journal_metric_pending, SINK_EVENTS), 0);
+    ck_assert_int_eq((int)metric_value(&journal_metric_pending, SINK_INVALIDATIONS), 2);
+    ck_assert_int_eq((int)metric_value(&journal_metric_writable, 0), 1);
+    ck_assert_int_eq((int)metric_value(&journal_metric_operations, JOURNAL_INTENT), intents + 2);
+    ck_assert_int_gt((int)metric_value(&journal_metric_bytes, 0), 0);
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    metrics_print(&text);
+    ck_assert_ptr_nonnull(strstr(text.data, "pcs_journal_commit_seconds_count"));
+    ck_assert_ptr_nonnull(strstr(text.data, "pcs_journal_operations_total{verb=\"outcome\"}"));
+    buf_free(&text);
+    for (int i = 0; i < JOURNAL_VERBS; i++) {
+        ck_assert_ptr_nonnull(journal_metric_operations.labels[i]);
+    }
+}
+END_TEST
+
 /* Settings: the documented defaults are accepted, the cross-field rules name the setting. */
 START_TEST(settings)
 {
@@ -390,6 +421,7 @@ END_TEST
 
 int main(void)
 {
+    metrics_register(journal_metrics, journal_metrics_count); /* before any thread */
     Suite *s = suite_create("journal.store");
     TCase *t = tcase_create("store");
     tcase_add_checked_fixture(t, setup, teardown);
@@ -407,6 +439,7 @@ int main(void)
     tcase_add_test(t, size_limit_stops_intents_not_outcomes);
     tcase_add_test(t, retention_removes_only_what_is_done);
     tcase_add_test(t, queue_is_bounded_and_close_answers);
+    tcase_add_test(t, metrics_follow_the_counts);
     tcase_add_test(t, settings);
     suite_add_tcase(s, t);
     return run_suite(s);
