@@ -1,0 +1,169 @@
+"""Breakers and bulkheads as the customer meets them (BREAKER.md; CONTRACT.md 1: order of checks, 503)."""
+
+import threading
+import time
+
+import pytest
+
+from harness.wait import stays, until
+from harness.world import World
+
+ENV = {
+    "KOS_BREAKER_WINDOW": 6, "KOS_BREAKER_MINIMUM": 6, "KOS_BREAKER_WAIT": "1500ms", "KOS_BREAKER_HALF_OPEN_PERMITS": 2,
+    "KOS_READ_RETRIES": 0, "LIMITS_RATE": 0, "KOS_INQUIRY_DEADLINE": "1s", "KOS_CHANGE_DEADLINE": "1s", "SERVER_THREADS": 2,
+}
+OUT = "시스템 일시 장애, 잠시 후 재시도"
+
+
+def trip_inquiries(world):
+    fault = world.kos.fault("http_status", operation="inquiry", status=500)
+    for _ in range(20):
+        world.customer().api.menu()
+        if breaker(world, "kos.inquiry") == "open":
+            return fault
+    raise AssertionError("the breaker never opened")
+
+
+def breaker(world, name):
+    """Its state, as the metrics tell it."""
+    for state in ("CLOSED", "OPEN", "HALF_OPEN"):
+        if world.service.metric("pcs_breaker_state", breaker=name, state=state) == 1:
+            return state.lower()
+    return None
+
+
+def test_open_breaker_answers_503_with_what_is_left_and_leaves_kos_alone(world, kos, mvno):
+    cached, ordering = world.customer(), world.customer()
+    cached.api.menu().expect(200)
+    cached.api.screen().expect(200)
+    ordering.api.menu().expect(200)
+    fault = trip_inquiries(world)
+    opened = time.monotonic()
+    seen = kos.stats()["inquiry"]["received"]
+    # Cached reads go on; what is not cached says so with the screen's message; a request hears it at once.
+    assert "stale" not in cached.api.menu().expect(200).data
+    reply = world.customer().api.menu().expect(503, "KOS_UNAVAILABLE")
+    assert reply.error["message"] == "상품 변경 요청 메뉴 로딩에 실패하였습니다"
+    for api in (ordering.api, ordering.front):
+        reply = api.change(ordering.body()).expect(503, "KOS_UNAVAILABLE")
+        assert reply.error["message"] == OUT
+        assert 1 <= reply.error["retryAfterSeconds"] <= 2, "what the breaker says is left"
+    # SAME_PRODUCT and bad input come before the breaker.
+    ordering.api.change(ordering.body("LTE_BASIC")).expect(409, "SAME_PRODUCT")
+    ordering.api.change({}).expect(400)
+    assert kos.stats()["inquiry"]["received"] == seen and not ordering.orders(), "KOS untouched"
+    # One event per line and outage, though asked twice and more.
+    for _ in range(5):
+        ordering.api.change(ordering.body("5GX_BASIC"))
+    until(lambda: mvno.events(line=ordering.line), 5)
+    world.forwarded()
+    assert len(mvno.events(line=ordering.line)) == 1
+    # Back again: the first customer is served within the breaker's wait + 1 s.
+    kos.clear(fault)
+    until(lambda: world.customer().api.menu().status == 200, 5, "recovered")
+    assert time.monotonic() - opened < 1.5 * 1.2 + 1.5
+    until(lambda: breaker(world, "kos.inquiry") == "closed" or world.customer().api.menu().status != 200, 5, "closed")
+    ordering.api.change(ordering.body()).expect(200)
+
+
+def test_half_open_probes_that_fail_open_it_again(world, kos):
+    fault = trip_inquiries(world)
+    before = kos.stats()["inquiry"]["received"]
+    until(lambda: (world.customer().api.menu().status, kos.stats()["inquiry"]["received"] >= before + 2)[1], 6, "two probes")
+    until(lambda: breaker(world, "kos.inquiry") == "open", 3, "open again")
+    probed = kos.stats()["inquiry"]["received"]
+    assert probed - before <= 4, "bounded probes"
+    stays(lambda: kos.stats()["inquiry"]["received"] == probed, 0.5)
+    kos.clear(fault)
+    until(lambda: world.customer().api.menu().status == 200, 8)
+    until(lambda: (world.customer().api.menu(), breaker(world, "kos.inquiry") == "closed")[1], 5)
+
+
+def test_business_answers_do_not_open_a_breaker(world, kos):
+    for code in ("3001", "3002", "3003") * 4:
+        world.customer(inquiryResult=code).api.menu()
+    for _ in range(8):
+        c = world.customer()
+        kos.fault("result_code", operation="change", lineNumber=c.line, resultCode="2004")
+        c.api.change(c.body()).expect(409, "CHANGE_DENIED")
+    assert breaker(world, "kos.inquiry") == "closed" and breaker(world, "kos.change") == "closed"
+
+
+def test_order_breaker_open_is_503_before_the_load(world, kos):
+    """inquiry or order breaker OPEN: 503, only looked at, KOS untouched."""
+    fault = kos.fault("http_status", operation="change", status=500)
+    lines = []
+    for _ in range(12):
+        c = world.customer()
+        lines.append(c)
+        if c.api.change_async(c.body()).status == 503:
+            break
+        time.sleep(0.02)
+    until(lambda: breaker(world, "kos.change") == "open", 3)
+    c = world.customer()
+    calls = len(kos.calls("inquiry", c.line))
+    c.api.change(c.body()).expect(503, "KOS_UNAVAILABLE")
+    assert len(kos.calls("inquiry", c.line)) == calls == 0
+    assert c.api.menu().expect(200), "reads are not concerned"
+    kos.clear(fault)
+    until(lambda: c.api.change(c.body()).status == 200, 8, "ordered again")
+    world.invariants = True
+
+
+def test_bulkhead_full_is_503_and_reads_do_not_starve_orders(session):
+    """Calls in flight and a bounded queue per operation; over it 503 + Retry-After at once."""
+    w = World(session, env={"KOS_INQUIRY_MAX_IN_FLIGHT": 2, "KOS_INQUIRY_MAX_QUEUE": 1, "KOS_CHANGE_MAX_IN_FLIGHT": 1, "KOS_CHANGE_MAX_QUEUE": 0,
+                            "PRECHECK_MAX_AGE": "1h", "SERVER_THREADS": 1})
+    try:
+        ordering, second, cached = w.customer(), w.customer(), w.customer()
+        for c in (ordering, second, cached):
+            c.api.menu().expect(200)
+        cached.api.screen().expect(200)
+        gate = w.kos.fault("gate", operation="inquiry")
+        readers = [w.customer() for _ in range(3)]
+        answers = []
+        threads = [threading.Thread(target=lambda r=r: answers.append(r.api.menu())) for r in readers]
+        for t in threads:
+            t.start()
+        w.kos.wait_held(gate, 2)
+        until(lambda: w.service.metric("pcs_bulkhead_queued") >= 1, 3, "one waits")
+        start = time.monotonic()
+        w.customer().api.menu().expect(503)
+        assert time.monotonic() - start < 1, "at once"
+        assert w.kos.stats()["inquiry"]["maxConcurrent"] <= 2
+        cached.api.menu().expect(200)
+        assert ordering.api.change(ordering.body()).expect(200), "orders have their own"
+        w.kos.clear(gate)
+        for t in threads:
+            t.join(10)
+        assert [a.status for a in answers] == [200, 200, 200]
+        gate = w.kos.fault("gate", operation="change")
+        held = second.api.change_async(second.body()).expect(202).data["requestId"]
+        w.kos.wait_held(gate)
+        reply = cached.api.change(cached.body())
+        assert reply.status == 503 and not cached.orders(), reply
+        w.kos.clear(gate)
+        assert second.api.result(held, wait=10).data["processStatus"] == "COMPLETED"
+    finally:
+        w.kos.clear()
+        w.close()
+
+
+def test_single_flight_any_number_of_misses_make_one_call(session):
+    w = World(session, env={"SERVER_THREADS": 1})
+    try:
+        c = w.customer()
+        gate = w.kos.fault("gate", operation="inquiry", lineNumber=c.line)
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(c.api.another().menu())) for _ in range(20)]
+        for t in threads:
+            t.start()
+        w.kos.wait_held(gate)
+        stays(lambda: w.kos.waiting(gate) == 1, 0.3, "one call")
+        w.kos.clear(gate)
+        for t in threads:
+            t.join(10)
+        assert [a.status for a in answers] == [200] * 20
+        assert len(w.kos.calls("inquiry", c.line)) == 1
+    finally:
+        w.close()
