@@ -2,6 +2,7 @@
 #include "change/machine.h"
 
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdlib.h>
@@ -248,6 +249,7 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
         tell_answered(svc, c->rec.request_id, 202);
     }
     change_note_held(c);
+    FAILPOINT("change.taken_up");
     if (c->rec.state == CHANGE_ACCEPTED) {
         change_run(c, c->rec.held ? PHASE_RETRY : PHASE_LOAD);
     } else {

@@ -5,6 +5,7 @@
 
 #include "pcs/change/result.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,7 @@ static void on_cancelled(struct journal_op *op)
 {
     struct cancelling *k = op->arg;
     const struct change_record *shown = op->status == JOURNAL_OK ? &k->record : &op->found;
+    FAILPOINT("change.cancelled");
     if (op->status == JOURNAL_OK) {
         char key[KEY_MAX];
         redis_key_line(key, k->record.line);
@@ -157,6 +159,7 @@ static void on_cancelled(struct journal_op *op)
         waiters_notify(k->svc->shared, k->record.request_id);
     }
     k->done(k->arg, op->status, shown);
+    FAILPOINT("change.cancel_answered");
     k->svc->tells--;
     journal_op_clear(&k->op);
     arena_free(&k->arena);
@@ -174,6 +177,7 @@ bool change_cancel(struct change_service *svc, const struct change_record *recor
     k->svc = svc;
     k->done = done;
     k->arg = arg;
+    FAILPOINT("change.cancel");
     bool ok = record_copy(&k->record, record, &k->arena);
     k->record.state = CHANGE_CANCELLED;
     k->record.actor = arena_strdup(&k->arena, actor);

@@ -31,6 +31,7 @@
 
 #include "pcs/change/result.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
@@ -70,6 +71,67 @@ struct phase_row {
 };
 static const struct phase_row rows[PHASES];
 
+/* Where the crash tests may end the process: on entering each phase, before its work begins. No default, so
+ * that the compiler asks for the point of a new phase. */
+static void pass_failpoint(enum phase p)
+{
+    switch (p) {
+    case PHASE_CLAIM:
+        FAILPOINT("change.claim");
+        break;
+    case PHASE_HOLD:
+        FAILPOINT("change.hold");
+        break;
+    case PHASE_ELSEWHERE:
+        FAILPOINT("change.elsewhere");
+        break;
+    case PHASE_LOAD:
+        FAILPOINT("change.load");
+        break;
+    case PHASE_CHECK:
+        FAILPOINT("change.check");
+        break;
+    case PHASE_RECORD:
+        FAILPOINT("change.record");
+        break;
+    case PHASE_ADMIT:
+        FAILPOINT("change.admit");
+        break;
+    case PHASE_INTENT:
+        FAILPOINT("change.intent");
+        break;
+    case PHASE_SEND:
+        FAILPOINT("change.send");
+        break;
+    case PHASE_ORDER:
+        FAILPOINT("change.order");
+        break;
+    case PHASE_OUTCOME:
+        FAILPOINT("change.outcome");
+        break;
+    case PHASE_DROP:
+        FAILPOINT("change.drop");
+        break;
+    case PHASE_RETRY:
+        FAILPOINT("change.retry");
+        break;
+    case PHASE_DOUBT:
+        FAILPOINT("change.doubt");
+        break;
+    case PHASE_ASK:
+        FAILPOINT("change.ask");
+        break;
+    case PHASE_REPEAT:
+        FAILPOINT("change.repeat");
+        break;
+    case PHASE_END:
+        FAILPOINT("change.end");
+        break;
+    case PHASES:
+        break;
+    }
+}
+
 static void set_phase(struct change *c, enum phase next)
 {
     if (!(legal_next[c->phase] & (1u << next))) {
@@ -81,6 +143,7 @@ static void set_phase(struct change *c, enum phase next)
     log_debug("change.phase", log_str("requestId", c->rec.request_id), log_str("from", phase_names[c->phase]),
               log_str("to", phase_names[next]));
     c->phase = next;
+    pass_failpoint(next);
 }
 
 static void drive(struct change *c, enum phase next)
@@ -101,6 +164,7 @@ static void drive(struct change *c, enum phase next)
 void change_run(struct change *c, enum phase first)
 {
     c->phase = first;
+    pass_failpoint(first);
     drive(c, rows[first].begin(c));
 }
 
@@ -131,7 +195,9 @@ void change_answer_with(struct change *c, const struct change_answer *a)
     c->answered = true;
     uv_timer_stop(&c->deadline);
     metric_observe_ns(&change_seconds, 0, clock_mono_ns() - c->started_ns);
+    FAILPOINT("change.before_answer");
     c->done(c->arg, a);
+    FAILPOINT("change.after_answer");
 }
 
 /* Nothing was ordered: say so, and end. */

@@ -2,6 +2,7 @@
 #include "change/machine.h"
 
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
@@ -60,6 +61,7 @@ static void on_open_page(struct journal_op *op)
 {
     struct change_service *svc = op->arg;
     struct recovery *rec = svc->recovery;
+    FAILPOINT("recovery.listed");
     rec->in_flight = false;
     if (op->status != JOURNAL_OK) {
         log_error("recovery.failed", log_str("status", journal_status_name(op->status)));
@@ -75,6 +77,7 @@ static void on_open_page(struct journal_op *op)
         }
     }
     recovery_ready(rec, true);
+    FAILPOINT("recovery.ready");
     if (svc->recovery == rec && rec->done) {
         recovery_end(svc);
     }
@@ -141,6 +144,7 @@ static void on_forwarded(void *arg, bool acknowledged)
     struct forward_one *one = arg;
     struct forward *f = one->forward;
     const struct journal_invalid *i = &f->op.invalid[one->index];
+    FAILPOINT("invalidation.forwarded");
     if (acknowledged) {
         tell_invalidated(f->svc, i->line, i->generation);
         bypass_remove(i->line, i->generation);
@@ -157,6 +161,7 @@ static void on_invalid_page(struct journal_op *op)
 {
     struct forward *f = op->arg;
     struct change_service *svc = f->svc;
+    FAILPOINT("invalidation.listed");
     f->waiting = 1;
     if (op->invalid_count == INVALIDATION_PAGE) {
         svc->forward_again = true;

@@ -3,6 +3,7 @@
 #include "change/service.h"
 #include "pcs/change/result.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
@@ -114,6 +115,7 @@ void tell_invalidated(struct change_service *svc, const char *line, int64_t gene
         t->op.line = arena_strdup(&t->arena, line);
         t->op.generation = generation;
         tell_send(t);
+        FAILPOINT("invalidation.told");
     }
 }
 
@@ -140,6 +142,7 @@ void tell_outage(struct change_service *svc, const struct change_record *record)
     if (delivery_event(&t->event, DELIVERY_SYSTEM_UNAVAILABLE, c, &t->arena)) {
         t->op.event = &t->event;
     }
+    FAILPOINT("change.outage");
     tell_send(t);
 }
 
@@ -170,11 +173,13 @@ void tell_shared(struct change_service *svc, const struct change_record *record,
 {
     char key[KEY_MAX];
     struct buf value;
+    FAILPOINT("shared.before");
     buf_init(&value, SHARED_VALUE_MAX);
     record_encode(&value, record);
     if (buf_ok(&value)) {
         redis_key_request(key, record->request_id);
         set_for_a_day(svc, key, value.data, value.len);
+        FAILPOINT("shared.request_sent");
     }
     buf_free(&value);
     if (record->idem_key) {
@@ -185,6 +190,7 @@ void tell_shared(struct change_service *svc, const struct change_record *record,
             struct redis_arg args[] = {{"DEL", 3}, {key, strlen(key)}};
             (void)redis_command(svc->redis, 0, NULL, NULL, args, 2);
         }
+        FAILPOINT("shared.key_sent");
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "pcs/change/result.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
@@ -153,6 +154,7 @@ void change_clear_stale_hold(struct change *c)
     char key[KEY_MAX];
     redis_key_line(key, c->rec.line);
     hold_release(c->svc->redis, key, c->foreign_id);
+    FAILPOINT("change.stale_hold_cleared");
     c->foreign_id[0] = '\0';
     c->hold_cleared = true;
 }
@@ -310,6 +312,7 @@ bool change_admit_start(struct change *c)
 static void on_order(void *arg, const struct kos_order *order)
 {
     struct change *c = arg;
+    FAILPOINT("change.order_answered");
     c->request = NULL;
     c->order_under_way = false;
     c->order_answer = order->answer;
@@ -338,6 +341,7 @@ bool change_order_start(struct change *c)
     arena_init(&c->ordered, NULL, 0, CHANGE_MEMORY_MAX);
     c->request = kos_change(c->svc->kos, pass, c->rec.line, c->rec.current_code, c->rec.target_code, &caller,
                             on_order, c);
+    FAILPOINT("change.order_started");
     c->order_under_way = c->request != NULL;
     return c->order_under_way;
 }
@@ -353,6 +357,7 @@ void change_opened(struct change *c)
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
     tell_shared(c->svc, &c->rec, true);
+    FAILPOINT("change.opened");
 }
 
 void change_note_held(struct change *c)
@@ -392,9 +397,11 @@ void change_ended(struct change *c)
              log_str("resultCode", result_code(r)), log_int("attempts", c->attempts),
              log_int("milliseconds", r->processed_at - r->requested_at),
              log_str("reason", c->outcome_reason));
+    FAILPOINT("change.outcome_stored");
     tell_notes(c);
     tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT);
     waiters_notify(c->svc->shared, r->request_id);
+    FAILPOINT("change.ended");
 }
 
 enum phase change_settled_elsewhere(struct change *c)
@@ -416,6 +423,7 @@ enum phase change_settled_elsewhere(struct change *c)
 static void on_dropped_ahead(void *arg, bool acknowledged)
 {
     (void)arg;
+    FAILPOINT("change.dropped_ahead");
     (void)acknowledged; /* the one after the outcome is the one that is acknowledged to the journal */
 }
 
@@ -428,6 +436,7 @@ static void on_dropped(void *arg, bool acknowledged)
 {
     struct change *c = arg;
     c->drop = NULL;
+    FAILPOINT("change.dropped");
     if (acknowledged) {
         tell_invalidated(c->svc, c->rec.line, c->generation);
         bypass_remove(c->rec.line, c->generation);
@@ -482,6 +491,7 @@ static void on_asked(void *arg, const struct kos_read *read)
 {
     struct change *c = arg;
     struct settle_rules rules = change_settle_rules(c);
+    FAILPOINT("change.asked");
     c->request = NULL;
     c->settle_step = settle_judge(&c->rec, read, clock_wall_ms(), &rules);
     if (read->answer != KOS_UNAVAILABLE) {

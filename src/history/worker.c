@@ -193,6 +193,7 @@ static bool acknowledge(struct worker *w)
         w->ack_busy = false;
         return false;
     }
+    FAILPOINT("history.acked");
     return true;
 }
 

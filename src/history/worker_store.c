@@ -3,6 +3,7 @@
  * A batch is one statement. If a row is refused for itself (FAULT_ROW), the batch is halved until the row
  * stands alone; each half is a statement and a commit of its own, which the repeated rows do not mind. */
 #include "history/internal.h"
+#include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ static void dead_answered(struct journal_op *op)
 static bool tell_dead(struct worker *w, int64_t row_seq, const int64_t *call_seq)
 {
     char reason[600];
+    FAILPOINT("history.dead");
     snprintf(reason, sizeof reason, "%s %s", w->link.sqlstate, w->link.error);
     journal_op_init(&w->dead, w->h->journal, JOURNAL_HISTORY_DEAD, &w->box, dead_answered, &w->dead_busy);
     w->dead.seq = row_seq;
@@ -102,6 +104,7 @@ static enum fault bisect(struct worker *w, size_t at, size_t count, bool call)
         return settle_single(w, at, call);
     }
     f = bisect(w, at, count / 2, call);
+    FAILPOINT("history.half_stored");
     return f == FAULT_NONE ? bisect(w, at + count / 2, count - count / 2, call) : f;
 }
 

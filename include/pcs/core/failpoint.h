@@ -5,7 +5,9 @@
  * Compiles to nothing unless PCS_FAILPOINTS is defined (never in a release). Compiled in, the environment
  * PCS_FAILPOINT=name or name:n sends SIGKILL to the own process at the n-th passage (default the first) of
  * that name, counted over all threads; PCS_FAILPOINT=list prints all names of the program, one per line, and
- * exits 0 before main. Several places may share a name. Any thread. */
+ * exits 0 before main. PCS_FAILPOINT=@file reads the choice from that file at every passage, so that a test may
+ * arm a running process: "name:n" counts from the moment that this text is first seen, "trace path" appends the
+ * name of every passage to path, no file is no choice. Several places may share a name. Any thread. */
 #ifndef PCS_CORE_FAILPOINT_H
 #define PCS_CORE_FAILPOINT_H
 
