@@ -18,6 +18,11 @@ static bool end_of_turn(struct reactor_hook *hook)
     struct call_client *c = ((struct client_hook *)hook)->client;
     bool worked = false;
     uv_idle_stop(&c->busy);
+    if (c->look && !c->closing) {
+        c->look = false;
+        worked = true;
+        sockets_run_all(c);
+    }
     if (c->kick && !c->closing) {
         c->kick = false;
         worked = true;
@@ -118,7 +123,7 @@ void call_client_destroy(struct call_client *c)
     }
     c->closing = true;
     call_tell_all(c);
-    curl_multi_cleanup(c->multi); /* ends idle connections; polls that are left are removed by it */
+    curl_multi_cleanup(c->multi); /* ends idle connections, and their handles with them */
     c->multi = NULL;
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     uv_close((uv_handle_t *)&c->busy, on_handle_closed);

@@ -14,6 +14,7 @@
 #define CALL_FREE_MAX       256                 /* easy handles kept for reuse */
 #define CALL_KEEP_BUFFER    ((size_t)64 * 1024) /* a larger answer buffer is not kept */
 #define CALL_IDLE_S_DEFAULT 20
+#define CALL_SOCKET_BUCKETS 64
 
 enum call_state {
     CALL_SPARE,
@@ -44,6 +45,7 @@ struct call {
 };
 
 TAILQ_HEAD(call_list, call);
+LIST_HEAD(socket_list, call_socket);
 
 struct call_client {
     struct reactor *reactor;
@@ -56,7 +58,9 @@ struct call_client {
         struct reactor_hook hook;
         struct call_client *client;
     } hook;
-    bool kick; /* curl wants to be run at once */
+    struct socket_list sockets[CALL_SOCKET_BUCKETS]; /* connections, by descriptor */
+    bool kick;                                       /* curl wants to be run at once */
+    bool look;                                       /* curl has to look at all of its transfers */
     bool closing;
     unsigned handles; /* not closed yet */
     struct call_list running, deferred, spare;
@@ -65,8 +69,14 @@ struct call_client {
 
 /* ---- sockets.c: curl and libuv ---- */
 bool sockets_attach(struct call_client *c);
+/* The connections that this easy handle opens are ours to watch. */
+bool sockets_own(struct call_client *c, CURL *easy);
+/* A new connection from this local port is about to carry its first request. */
+void sockets_established(struct call_client *c, int local_port);
 /* Lets curl do what is due and tells the callers whose calls have ended. */
 void sockets_run_due(struct call_client *c);
+/* The same for every transfer, due or not: dear, for rare occasions. */
+void sockets_run_all(struct call_client *c);
 
 /* ---- client.c ---- */
 void client_busy(struct call_client *c);

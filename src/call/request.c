@@ -14,11 +14,14 @@
 static int on_about_to_write(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port)
 {
     struct call *call = arg;
-    long written = 0;
+    long written = 0, connects = 0;
     (void)primary_ip;
     (void)local_ip;
     (void)primary_port;
-    (void)local_port;
+    curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connects);
+    if (connects > 0) {
+        sockets_established(call->client, local_port);
+    }
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &written);
     if (call->once && (written > 0 || call->body_read)) {
         return CURL_PREREQFUNC_ABORT;
@@ -106,7 +109,7 @@ static bool set_always(struct call *call)
     set(CURLOPT_HEADERDATA, call);
     set(CURLOPT_WRITEFUNCTION, on_answer);
     set(CURLOPT_WRITEDATA, call);
-    return ok;
+    return ok && sockets_own(call->client, easy);
 }
 
 static bool set_endpoint(struct call *call, const struct call_endpoint *endpoint)

@@ -2,6 +2,25 @@
  * how far it went (CONTRACT.md 2, Order: not sent is 503, everything unclear is in doubt). */
 #include "unit/call/rig.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
+
+/* curl asks this one. "two.test" has two addresses, of which only the second has a server; "slow.test" takes long. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (name && strcmp(name, "slow.test") == 0) {
+        usleep(400000);
+        return EAI_AGAIN;
+    }
+    if (!name || strcmp(name, "two.test") != 0) {
+        return real(name, service, hints, out);
+    }
+    int rc = real("127.0.0.2", service, hints, out);
+    return rc ? rc : real("127.0.0.1", service, hints, &(*out)->ai_next);
+}
+
 static struct server server;
 static struct call_client *client;
 
@@ -159,8 +178,8 @@ static void odd_answers(struct peer *p)
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
         "HTTP/1.0 200 OK\r\n\r\nuntil the end",
     };
     peer_says(p, answers[p->server->requests - 1]);
@@ -198,28 +217,73 @@ START_TEST(refused)
 }
 END_TEST
 
+/* A listener with a full backlog: connecting to it takes for ever. */
+struct hole {
+    int listener, filler[4];
+    int port;
+};
+
+static void hole_open(struct hole *h, const char *address, int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    socklen_t len = sizeof a;
+    inet_pton(AF_INET, address, &a.sin_addr);
+    h->listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(h->listener, (struct sockaddr *)&a, sizeof a), 0);
+    getsockname(h->listener, (struct sockaddr *)&a, &len);
+    listen(h->listener, 0);
+    for (int i = 0; i < 4; i++) {
+        h->filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(h->filler[i], (struct sockaddr *)&a, sizeof a);
+    }
+    h->port = ntohs(a.sin_port);
+}
+
+static void hole_close(struct hole *h)
+{
+    for (int i = 0; i < 4; i++) {
+        close(h->filler[i]);
+    }
+    close(h->listener);
+}
+
 START_TEST(black_hole)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int hole = socket(AF_INET, SOCK_STREAM, 0), filler[4];
-    ck_assert_int_eq(bind(hole, (struct sockaddr *)&a, sizeof a), 0);
-    getsockname(hole, (struct sockaddr *)&a, &len);
-    listen(hole, 0);
-    for (int i = 0; i < 4; i++) {
-        filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(filler[i], (struct sockaddr *)&a, sizeof a);
-    }
-    struct call_request r = order_to(ntohs(a.sin_port));
+    struct hole hole;
+    hole_open(&hole, "127.0.0.1", 0);
+    struct call_request r = order_to(hole.port);
     struct outcome o = run(&r);
     ck_assert_int_eq(o.reach, CALL_NOT_SENT);
     ck_assert_int_eq(o.error, CALL_CONNECT_TIMEOUT);
     ck_assert_uint_ge(o.elapsed_ms, 199);
     ck_assert_uint_lt(o.elapsed_ms, 400);
-    for (int i = 0; i < 4; i++) {
-        close(filler[i]);
+    hole_close(&hole);
+}
+END_TEST
+
+/* A name with two addresses, the first of which refuses, or never answers: the second is used. curl closes the first
+ * attempt's descriptor without a word, and the second gets its number. */
+START_TEST(second_address)
+{
+    struct hole hole;
+    server_start(&server, ok);
+    if (_i == 1) {
+        hole_open(&hole, "127.0.0.2", server.port);
     }
-    close(hole);
+    for (unsigned i = 0; i < 3; i++) {
+        struct call_request r = order_to(server.port);
+        r.connect_timeout_ms = 1000; /* of which the first address gets half */
+        r.deadline_ns = clock_mono_ns() + 2 * NS_PER_SEC;
+        snprintf(url, sizeof url, "http://two.test:%d/", server.port);
+        struct outcome o = run(&r);
+        ck_assert_msg(o.reach == CALL_ANSWERED, "%s", o.reason);
+        peer_close(server.peers, false);
+        rig_run(5);
+    }
+    ck_assert_uint_eq(server.requests, 3);
+    if (_i == 1) {
+        hole_close(&hole);
+    }
 }
 END_TEST
 
@@ -234,6 +298,21 @@ START_TEST(unknown_host)
     ck_assert_int_eq(o.reach, CALL_NOT_SENT);
     ck_assert_int_eq(o.error, CALL_DNS);
     ck_assert_uint_lt((clock_mono_ns() - start) / NS_PER_MS, 700);
+}
+END_TEST
+
+/* A look-up that takes longer than the deadline: not sent, in time, and the loop does not wait for the resolver. */
+START_TEST(slow_look_up)
+{
+    struct call_request r = order_to(1);
+    r.url = "http://slow.test/";
+    r.deadline_ns = clock_mono_ns() + 100 * NS_PER_MS;
+    uint64_t start = clock_mono_ns();
+    struct outcome o = run(&r);
+    ck_assert_uint_lt((clock_mono_ns() - start) / NS_PER_MS, 250);
+    ck_assert_int_eq(o.reach, CALL_NOT_SENT);
+    ck_assert_msg(o.error == CALL_DNS, "%s: %s", call_error_name(o.error), o.reason);
+    rig_run(500);
 }
 END_TEST
 
@@ -647,13 +726,13 @@ START_TEST(cancelled_while_resolving)
 {
     struct outcome o = {0};
     struct call_request r = order_to(1);
-    r.url = "http://no-such-host.invalid:8080/";
+    r.url = "http://slow.test/";
     struct call *call = call_start(client, &r, on_done, &o);
     uv_run(&reactor.loop, UV_RUN_NOWAIT);
     uint64_t start = clock_mono_ns();
     call_cancel(call);
     ck_assert_uint_lt((clock_mono_ns() - start) / NS_PER_MS, 200);
-    rig_run(20);
+    rig_run(500); /* the resolver's thread ends by itself */
     ck_assert_uint_eq(o.count, 0);
 }
 END_TEST
@@ -798,7 +877,9 @@ int main(void)
     tcase_add_test(c, whole_answers);
     tcase_add_test(c, refused);
     tcase_add_test(c, black_hole);
+    tcase_add_loop_test(c, second_address, 0, 2);
     tcase_add_test(c, unknown_host);
+    tcase_add_test(c, slow_look_up);
     tcase_add_test(c, tls_failure);
     tcase_add_test(c, tls_silence);
     tcase_add_loop_test(c, bad_requests_are_not_sent, 0, 5);

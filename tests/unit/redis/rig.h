@@ -60,7 +60,8 @@ static inline void rig_teardown(void)
     uv_close((uv_handle_t *)&turn_end, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     reactor_stop(&reactor);
-    for (int i = 0; i < 1000 && uv_run(&reactor.loop, UV_RUN_NOWAIT); i++) {
+    for (int i = 0; i < 5000 && uv_run(&reactor.loop, UV_RUN_NOWAIT); i++) {
+        usleep(1000); /* a look-up that runs on libuv's own thread cannot be cancelled */
     }
     ck_assert_msg(!uv_loop_alive(&reactor.loop), "handles were left open");
     ck_assert_ptr_null(reactor.hooks);

@@ -236,17 +236,34 @@ START_TEST(garbage_is_a_miss)
 }
 END_TEST
 
+static void answers_get_only(struct fake *f, const char *data, size_t len)
+{
+    (void)len;
+    if (strstr(data, "SELECT")) {
+        fake_say(f, "+OK\r\n", 5);
+    } else if (strstr(data, "GET") && !strstr(data, "NX")) {
+        fake_say(f, "$-1\r\n$-1\r\n", 10);
+    }
+}
+
+/* Before anything has left, and between the GET and the SET. */
 START_TEST(cancelled_look_up)
 {
+    static struct fake fake;
     struct found f = {0};
-    lease_cancel(lease_get(link_, "k", 0, on_found, &f));
-    struct lease_lookup *second = lease_get(link_, "k", 0, on_found, &f);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT);
-    usleep(20000);
-    uv_run(&reactor.loop, UV_RUN_NOWAIT); /* the GET's answer is in, the SET is out */
-    lease_cancel(second);
-    rig_run(50);
+    fake_start(&fake, answers_get_only);
+    struct redis_config config = test_config(fake.port);
+    struct redis_link *second = open_link(&config, NULL);
+    ck_assert(rig_until(redis_link_up(second), 1000));
+    lease_cancel(lease_get(second, "k", 0, on_found, &f));
+    struct lease_lookup *lookup = lease_get(second, "k", 0, on_found, &f);
+    ck_assert(rig_until(strstr(fake.input, "NX"), 150));
+    lease_cancel(lookup);
+    rig_run(300);
     ck_assert_uint_eq(f.count, 0);
+    redis_link_destroy(second);
+    fake_stop(&fake);
+    rig_run(1);
 }
 END_TEST
 
@@ -302,7 +319,7 @@ static const char *const troubles[] = {
 
 START_TEST(trouble_is_none)
 {
-    struct fake fake;
+    static struct fake fake;
     struct found f = {0};
     trouble = troubles[_i];
     fake_start(&fake, troubled);
