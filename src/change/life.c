@@ -253,6 +253,7 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
     if (c->rec.state == CHANGE_ACCEPTED) {
         change_run(c, c->rec.held ? PHASE_RETRY : PHASE_LOAD);
     } else {
+        c->attempts = 1; /* one order may be out: whatever comes next is a repeat */
         change_run(c, PHASE_DOUBT);
     }
     return true;

@@ -53,6 +53,8 @@ enum phase change_again_later(struct change *c, enum phase same);
 enum phase change_settled_elsewhere(struct change *c);
 int64_t change_retry_delay_ms(struct change *c);
 int64_t change_first_ask_ms(const struct change *c);
+/* The back-off after as many inquiries as were made. */
+int64_t change_next_ask_ms(const struct change *c);
 struct settle_rules change_settle_rules(const struct change *c);
 
 #endif

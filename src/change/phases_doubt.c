@@ -52,6 +52,8 @@ enum phase phase_doubt_begin(struct change *c)
         c->rec.in_doubt = true;
         c->rec.doubt_since = clock_wall_ms();
         c->rec.next_check_at = c->rec.doubt_since + change_first_ask_ms(c);
+    } else if (!c->rec.on_operator_list && c->rec.next_check_at <= clock_wall_ms()) {
+        c->rec.next_check_at = clock_wall_ms() + change_next_ask_ms(c); /* after a repeat, or a restart */
     }
     if (c->svc->draining) {
         change_time_up(c);

@@ -133,7 +133,7 @@ enum phase phase_send_finish(struct change *c)
 enum phase phase_order_begin(struct change *c)
 {
     if (!change_order_start(c)) {
-        return change_not_sent(c, "no memory for the order");
+        return c->attempts > 1 ? PHASE_DOUBT : change_not_sent(c, "no memory for the order");
     }
     return PHASE_WAIT;
 }

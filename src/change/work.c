@@ -487,6 +487,12 @@ int64_t change_first_ask_ms(const struct change *c)
     return c->svc->config->settle_first_ms;
 }
 
+int64_t change_next_ask_ms(const struct change *c)
+{
+    struct settle_rules rules = change_settle_rules(c);
+    return settle_delay_ms(c->rec.checks, &rules, 0.5);
+}
+
 static void on_asked(void *arg, const struct kos_read *read)
 {
     struct change *c = arg;
