@@ -29,6 +29,10 @@ static const char *const verb_labels[] = {
     [JOURNAL_EVENTS_DUE_NOW] = "verb=\"events_due_now\"",
     [JOURNAL_INVALIDATIONS] = "verb=\"invalidations\"",
     [JOURNAL_INVALIDATED] = "verb=\"invalidated\"",
+    [JOURNAL_LIST_DOUBT] = "verb=\"list_doubt\"",
+    [JOURNAL_EVENTS_LIST] = "verb=\"events_list\"",
+    [JOURNAL_EVENT_REPLAY] = "verb=\"event_replay\"",
+    [JOURNAL_TRACE] = "verb=\"trace\"",
     [JOURNAL_STATS] = "verb=\"stats\"",
     [JOURNAL_VERBS] = NULL,
 };
@@ -57,6 +61,10 @@ struct metric_family journal_metric_open = {
 struct metric_family journal_metric_in_doubt = {.name = "pcs_journal_in_doubt",
                                                 .help = "Open changes whose outcome at KOS is not known.",
                                                 .type = METRIC_GAUGE};
+struct metric_family journal_metric_oldest_doubt = {
+    .name = "pcs_change_oldest_doubt_seconds",
+    .help = "Age of the oldest change whose outcome at KOS is not known; 0 without one.",
+    .type = METRIC_GAUGE};
 struct metric_family journal_metric_bytes = {
     .name = "pcs_journal_bytes", .help = "Size of the journal's file and log.", .type = METRIC_GAUGE};
 struct metric_family journal_metric_writable = {
@@ -66,7 +74,8 @@ struct metric_family journal_metric_orphans = {.name = "pcs_journal_orphan_slots
                                                .type = METRIC_GAUGE};
 
 struct metric_family *const journal_metrics[] = {
-    &journal_metric_commit,   &journal_metric_operations, &journal_metric_pending,  &journal_metric_open,
-    &journal_metric_in_doubt, &journal_metric_bytes,      &journal_metric_writable, &journal_metric_orphans,
+    &journal_metric_commit, &journal_metric_operations, &journal_metric_pending,
+    &journal_metric_open,   &journal_metric_in_doubt,   &journal_metric_oldest_doubt,
+    &journal_metric_bytes,  &journal_metric_writable,   &journal_metric_orphans,
 };
 const size_t journal_metrics_count = sizeof journal_metrics / sizeof journal_metrics[0];

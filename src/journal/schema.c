@@ -64,8 +64,10 @@ static const char *const ladder[] = {
     "  attempts INTEGER NOT NULL, due_at INTEGER NOT NULL, head INTEGER NOT NULL);"
     "CREATE INDEX event_queue_line ON event_queue(line);"
     "CREATE INDEX event_queue_due ON event_queue(due_at) WHERE head=1;"
+    /* passed: a later event of the line has been delivered since */
     "CREATE TABLE event_dead(seq INTEGER PRIMARY KEY, line TEXT NOT NULL, attempts INTEGER NOT NULL,"
-    "  at INTEGER NOT NULL);"
+    "  at INTEGER NOT NULL, passed INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX event_dead_line ON event_dead(line);"
     "CREATE TABLE attempt(id INTEGER PRIMARY KEY, event_seq INTEGER NOT NULL, at INTEGER NOT NULL,"
     "  status INTEGER NOT NULL, milliseconds INTEGER NOT NULL, next_due INTEGER NOT NULL,"
     "  verdict INTEGER NOT NULL, counted INTEGER NOT NULL, error TEXT, answer TEXT);"

@@ -17,8 +17,7 @@ static bool make_dir(const char *path, char *err, size_t errlen)
     return false;
 }
 
-/* 1: taken, 0: somebody else's, -1: error. */
-static int try_slot(struct slot *s, unsigned number, char *err, size_t errlen)
+int slot_try(struct slot *s, unsigned number, char *err, size_t errlen)
 {
     if (snprintf(s->dir, sizeof s->dir, "%s/%u", s->base, number) >= (int)sizeof s->dir) {
         snprintf(err, errlen, "journal: the path is too long");
@@ -57,8 +56,8 @@ bool slot_take(struct slot *s, const char *base, char *err, size_t errlen)
         return false;
     }
     for (unsigned n = 0; n < SLOTS_MAX; n++) {
-        int got = try_slot(s, n, err, errlen);
-        if (got == 1) {
+        int got = slot_try(s, n, err, errlen);
+        if (got == 1 && !slot_adopting(s)) {
             return true;
         }
         slot_drop(s);
@@ -79,6 +78,11 @@ void slot_drop(struct slot *s)
         close(s->dir_fd);
     }
     s->lock_fd = s->dir_fd = -1;
+}
+
+bool slot_adopting(const struct slot *s)
+{
+    return faccessat(s->dir_fd, SLOT_ADOPTING, F_OK, 0) == 0;
 }
 
 unsigned slot_orphans(const struct slot *s)

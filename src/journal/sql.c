@@ -3,6 +3,18 @@
 
 #include "journal/record.h"
 
+/* Events with their state (enum journal_event_state), newest first; seqs: a query that gives them. */
+#define EVENT_ROWS(seqs)                                                                                     \
+    "SELECT e.seq,e.event_id,e.type,e.request_id,e.line,e.body,e.traceparent,e.created_at,"                  \
+    "coalesce(q.attempts,d.attempts,0),coalesce(q.due_at,0),"                                                \
+    "CASE WHEN q.seq IS NOT NULL THEN 0 WHEN d.seq IS NOT NULL THEN 1 ELSE 2 END,coalesce(d.at,0)"           \
+    " FROM (" seqs ") s JOIN event e ON e.seq=s.seq LEFT JOIN event_queue q ON q.seq=e.seq"                  \
+    " LEFT JOIN event_dead d ON d.seq=e.seq ORDER BY e.seq DESC"
+#define EXAMINED "SELECT seq,line FROM event WHERE seq<?1 ORDER BY seq DESC LIMIT 20000" /* EVENTS_EXAMINED */
+#define DELIVERED(x)                                                                                         \
+    "NOT EXISTS(SELECT 1 FROM event_queue WHERE seq=" x                                                      \
+    ") AND NOT EXISTS(SELECT 1 FROM event_dead WHERE seq=" x ")"
+
 /* clang-format off */
 static const char *const texts[SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -102,10 +114,45 @@ static const char *const texts[SQL_STATEMENTS] = {
         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
     [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE event_seq=?1",
 
+    /* --- operators --- */
+    [SQL_DOUBT_LIST] = "SELECT %C FROM open_change WHERE in_doubt=1 ORDER BY doubt_since LIMIT ?1",
+    [SQL_EVENT_LIST_PENDING] = EVENT_ROWS("SELECT seq FROM event_queue WHERE seq<?1 ORDER BY seq DESC LIMIT ?2"),
+    [SQL_EVENT_LIST_PENDING_LINE] =
+        EVENT_ROWS("SELECT seq FROM event_queue WHERE line=?3 AND seq<?1 ORDER BY seq DESC LIMIT ?2"),
+    [SQL_EVENT_LIST_DEAD] = EVENT_ROWS("SELECT seq FROM event_dead WHERE seq<?1 ORDER BY seq DESC LIMIT ?2"),
+    [SQL_EVENT_LIST_DEAD_LINE] =
+        EVENT_ROWS("SELECT seq FROM event_dead WHERE line=?3 AND seq<?1 ORDER BY seq DESC LIMIT ?2"),
+    [SQL_EVENT_LIST_DELIVERED] = EVENT_ROWS("SELECT x.seq FROM (" EXAMINED ") x WHERE (?3 IS NULL OR x.line=?3)"
+                                            " AND " DELIVERED("x.seq") " LIMIT ?2"),
+    [SQL_EVENT_LIST_ANY] =
+        EVENT_ROWS("SELECT x.seq FROM (" EXAMINED ") x WHERE (?3 IS NULL OR x.line=?3) LIMIT ?2"),
+    [SQL_EVENT_EXAMINED] = "SELECT count(*),coalesce(min(seq),0) FROM (" EXAMINED ")",
+    [SQL_EVENT_BY_SEQ] = EVENT_ROWS("SELECT ?1 AS seq"),
+    /* an event has the seq of the change it tells of */
+    [SQL_EVENT_OF_REQUEST] = EVENT_ROWS("SELECT seq FROM settled WHERE request_id=?1"),
+    /* of a delivered one: looked for among the newest only; an older one counts as passed */
+    [SQL_EVENT_WAS_PASSED] =
+        "SELECT CASE WHEN (SELECT max(seq) FROM event)-?1>20000 THEN 1 ELSE EXISTS(SELECT 1 FROM event e"
+        " WHERE e.seq>?1 AND e.line=?2 AND " DELIVERED("e.seq") ") END",
+    [SQL_EVENT_DEAD_WAS_PASSED] = "SELECT passed FROM event_dead WHERE seq=?1",
+    [SQL_EVENT_DEAD_PASSED] = "UPDATE event_dead SET passed=1 WHERE line=?1 AND seq<?2",
+    [SQL_EVENT_DEAD_LEAVE] = "DELETE FROM event_dead WHERE seq=?1",
+    [SQL_EVENT_DEMOTE] = "UPDATE event_queue SET head=0 WHERE line=?1 AND seq>?2 AND head=1",
+    [SQL_EVENT_REQUEUE] =
+        "INSERT INTO event_queue(seq,line,created_at,attempts,due_at,head) VALUES(?1,?2,?3,0,?3,"
+        "NOT EXISTS(SELECT 1 FROM event_queue WHERE line=?2 AND seq<?1))",
+    [SQL_ATTEMPT_OF_EVENT] = "SELECT event_seq,at,status,milliseconds,next_due,verdict,counted,error,answer"
+                             " FROM attempt WHERE event_seq=?1 ORDER BY id DESC LIMIT ?2",
+    [SQL_HISTORY_STATE] = /* enum journal_forwarding */
+        "SELECT CASE WHEN q.seq IS NOT NULL THEN 1 WHEN d.seq IS NOT NULL THEN 2 ELSE 3 END,d.reason"
+        " FROM settled s LEFT JOIN history_queue q ON q.seq=s.seq LEFT JOIN history_dead d ON d.seq=s.seq"
+        " WHERE s.request_id=?1",
+
     /* --- cache invalidation --- */
     [SQL_INVALID_INSERT] = "INSERT OR IGNORE INTO invalidation(line,generation) VALUES(?1,?2)",
     [SQL_INVALID_RAISE] = "UPDATE invalidation SET generation=?2 WHERE line=?1",
     [SQL_INVALID_LIST] = "SELECT line,generation FROM invalidation WHERE line>?1 ORDER BY line LIMIT ?2",
+    [SQL_INVALID_GET] = "SELECT generation FROM invalidation WHERE line=?1",
     [SQL_INVALID_ACK] = "DELETE FROM invalidation WHERE line=?1 AND generation=?2",
 
     /* --- counting, at start only (the oldest ones: by index) --- */

@@ -192,6 +192,14 @@ static void reopen(struct journal *j, uint64_t now_ns)
 
 /* ---- housekeeping ---- */
 
+static void show_oldest_doubt(struct journal *j)
+{
+    int64_t since = 0, now = clock_wall_ms();
+    bool some = j->counts.in_doubt > 0 && store_number(&j->store, SQL_DOUBT_OLDEST, &since) == SQLITE_OK;
+    metric_set(&journal_metric_oldest_doubt, 0,
+               some && since && now > since ? (double)(now - since) / 1000 : 0);
+}
+
 static void each_second(struct journal *j, uint64_t now_ns)
 {
     if (now_ns < j->tick_at) {
@@ -200,6 +208,7 @@ static void each_second(struct journal *j, uint64_t now_ns)
     j->tick_at = now_ns + TICK_NS;
     j->ticks++;
     journal_room(j, now_ns);
+    show_oldest_doubt(j);
     if (j->ticks % SWEEP_TICKS == 0) {
         claims_sweep(&j->claims, now_ns);
     }

@@ -28,12 +28,17 @@ const struct verb journal_verbs[JOURNAL_VERBS] = {
     [JOURNAL_EVENTS_DUE_NOW] = {"events_due_now", verb_events_due_now, NULL, PHASE_WRITE, true},
     [JOURNAL_INVALIDATIONS]  = {"invalidations", verb_invalidations, NULL, PHASE_LAST, false},
     [JOURNAL_INVALIDATED]    = {"invalidated", verb_invalidated, NULL, PHASE_LAZY, true},
+    [JOURNAL_LIST_DOUBT]     = {"list_doubt", verb_list_doubt, NULL, PHASE_LAST, false},
+    [JOURNAL_EVENTS_LIST]    = {"events_list", verb_events_list, NULL, PHASE_LAST, false},
+    [JOURNAL_EVENT_REPLAY]   = {"event_replay", verb_event_replay, NULL, PHASE_WRITE, false},
+    [JOURNAL_TRACE]          = {"trace", verb_trace, NULL, PHASE_LAST, false},
     [JOURNAL_STATS]          = {"stats", verb_stats, NULL, PHASE_LAST, false},
 };
 /* clang-format on */
 
-static const char *const status_names[] = {"OK",     "RELOAD",    "LINE_BUSY", "KEY_BUSY", "KEY_REUSED",
-                                           "REPLAY", "NOT_FOUND", "CONFLICT",  "FULL",     "FAILED"};
+static const char *const status_names[] = {"OK",         "RELOAD", "LINE_BUSY",   "KEY_BUSY",
+                                           "KEY_REUSED", "REPLAY", "NOT_FOUND",   "CONFLICT",
+                                           "FULL",       "FAILED", "OUT_OF_ORDER"};
 
 const char *journal_status_name(enum journal_status s)
 {

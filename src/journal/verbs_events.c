@@ -94,6 +94,18 @@ static int bury(struct journal *j, const struct journal_attempt *a, const char *
     return store_run(s);
 }
 
+/* Dead letters of the line that are older can from now on only be repeated out of order. */
+static int pass_dead(struct journal *j, int64_t seq, const char *line)
+{
+    if (j->counts.events_dead + j->delta.events_dead <= 0) {
+        return SQLITE_OK;
+    }
+    sqlite3_stmt *s = store_get(&j->store, SQL_EVENT_DEAD_PASSED);
+    bind_text(s, 1, line);
+    bind_int(s, 2, seq);
+    return store_run(s);
+}
+
 int verb_event_attempt(struct journal *j, struct journal_op *op)
 {
     const struct journal_attempt *a = &op->attempt;
@@ -121,7 +133,7 @@ int verb_event_attempt(struct journal *j, struct journal_op *op)
         /* the room that is left when the journal is full is for outcomes */
         return rc == SQLITE_OK && !j->full ? write_ledger(j, a) : rc;
     }
-    rc = a->verdict == VERDICT_DEAD ? bury(j, a, line, attempts) : SQLITE_OK;
+    rc = a->verdict == VERDICT_DEAD ? bury(j, a, line, attempts) : pass_dead(j, a->seq, line);
     rc = rc == SQLITE_OK ? leave_line(j, a->seq, line) : rc;
     return rc == SQLITE_OK ? write_ledger(j, a) : rc;
 }

@@ -22,9 +22,10 @@ enum journal_status {
     JOURNAL_KEY_REUSED, /* the key was used with another body */
     JOURNAL_REPLAY,     /* the key's change: found holds it, first_status its first answer */
     JOURNAL_NOT_FOUND,
-    JOURNAL_CONFLICT, /* conditional update: the change is not in the expected state; found holds it */
-    JOURNAL_FULL,     /* the reserve, the size limit or the disk is used up: no new intents */
-    JOURNAL_FAILED    /* not stored: I/O error, or the journal is closed for writing */
+    JOURNAL_CONFLICT,    /* conditional update: the change is not in the expected state; found holds it */
+    JOURNAL_FULL,        /* the reserve, the size limit or the disk is used up: no new intents */
+    JOURNAL_FAILED,      /* not stored: I/O error, or the journal is closed for writing */
+    JOURNAL_OUT_OF_ORDER /* EVENT_REPLAY: a later event of the line has been delivered */
 };
 const char *journal_status_name(enum journal_status s);
 
@@ -91,6 +92,18 @@ enum journal_verb {
     JOURNAL_INVALIDATIONS, /* lines whose invalidation Redis has not acknowledged, after `line`: invalid[] */
     /* line + generation was acknowledged by Redis (lazy). NOT_FOUND: the line was invalidated again since */
     JOURNAL_INVALIDATED,
+    /* --- operators (admin API) --- */
+    JOURNAL_LIST_DOUBT, /* changes in doubt, the oldest doubt first, `limit`: list */
+    /* Events in event_state, of `line` (NULL: all), older than `seq` (0: from the newest), newest first, `limit` (at
+     * most 500): events, attempts (the newest of each). seq: where the next page begins, 0 when there is none; a page
+     * may hold less than limit all the same, since delivered events are looked at in bounded steps. */
+    JOURNAL_EVENTS_LIST,
+    /* The dead or delivered event `seq` is due again, at its place in its line. OK, NOT_FOUND, CONFLICT (it is
+     * undelivered), OUT_OF_ORDER (unless out_of_order), FULL; events[0]: as it was */
+    JOURNAL_EVENT_REPLAY,
+    /* The story of change.request_id: found, calls, events and their whole ledger (attempts, newest first),
+     * forwarding, invalid (of its line: not yet acknowledged by Redis). OK, NOT_FOUND */
+    JOURNAL_TRACE,
     /* --- the whole --- */
     JOURNAL_STATS, /* stats */
     JOURNAL_VERBS
@@ -103,11 +116,16 @@ struct journal_call {
     int64_t attempt, http_status, milliseconds, at;
 };
 
+/* The numbers are in the statements (sql.c). */
+enum journal_event_state { EVENT_PENDING, EVENT_DEAD, EVENT_DELIVERED, EVENT_ANY };
+
 /* One event for MVNO AP. body is the JSON as it will be sent. */
 struct journal_event {
     int64_t seq; /* out; the order within a line */
     const char *event_id, *type, *request_id, *line, *body, *traceparent;
     int64_t created_at, attempts, due_at;
+    enum journal_event_state state; /* out, of EVENTS_LIST, EVENT_REPLAY and TRACE */
+    int64_t died_at;                /* likewise */
 };
 
 enum journal_verdict { VERDICT_DELIVERED, VERDICT_AGAIN, VERDICT_DEAD };
@@ -118,6 +136,9 @@ struct journal_attempt {
     enum journal_verdict verdict;
     bool counted; /* false: the destination's fault, no attempt consumed */
 };
+
+/* How far a change's row is on its way to PostgreSQL. The numbers are in the statements. */
+enum journal_forwarding { FORWARD_NONE, FORWARD_PENDING, FORWARD_DEAD, FORWARD_DONE };
 
 struct journal_invalid {
     const char *line;
@@ -152,6 +173,8 @@ struct journal_op {
     const int64_t *ack_rows, *ack_calls;
     size_t ack_row_count, ack_call_count;
     struct journal_attempt attempt;
+    enum journal_event_state event_state; /* EVENTS_LIST */
+    bool out_of_order;                    /* EVENT_REPLAY: though a later event of the line was delivered */
 
     /* out, in arena */
     enum journal_status status;
@@ -166,8 +189,12 @@ struct journal_op {
     size_t call_count;
     struct journal_event *events;
     size_t event_count;
+    struct journal_attempt *attempts;
+    size_t attempt_count;
     struct journal_invalid *invalid;
     size_t invalid_count;
+    enum journal_forwarding forwarding;
+    const char *forward_reason; /* FORWARD_DEAD: PostgreSQL's */
     struct journal_stats stats;
 };
 

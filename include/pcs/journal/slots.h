@@ -1,0 +1,42 @@
+/* slots.h - the slots of a journal directory from outside: who has which, reading one that nobody has, and taking over
+ * what an instance that is gone has left.
+ *
+ * Everything here blocks on the disk: for commands and worker threads, never for a reactor. */
+#ifndef PCS_JOURNAL_SLOTS_H
+#define PCS_JOURNAL_SLOTS_H
+
+#include "pcs/journal/journal.h"
+
+#define JOURNAL_SLOTS_MAX 64
+
+enum journal_slot_state {
+    SLOT_OWN,      /* ours */
+    SLOT_OWNED,    /* another process has it */
+    SLOT_ORPHAN,   /* holds a journal and has no owner */
+    SLOT_HALF_DONE /* the same, and its adoption was begun and not finished */
+};
+const char *journal_slot_state_name(enum journal_slot_state s); /* "own", "owned", "orphan", "half-adopted" */
+
+struct journal_slot {
+    unsigned number;
+    enum journal_slot_state state;
+    char instance[37];          /* "" unless counts could be read */
+    bool counted;               /* the numbers below are known: of slots without an owner */
+    struct journal_stats stats; /* open, in_doubt, history_*, calls_pending, events_*, invalidations, bytes */
+    char reason[256];           /* why they are not */
+};
+
+/* Slots of path that hold a journal, in order; returns how many. own: our slot, -1: none. Takes the lock of a slot
+ * without an owner for the time of counting. */
+size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_SLOTS_MAX]);
+
+/* A journal that no process has, for reading: takes the slot's lock, so that none can start with it meanwhile. NULL
+ * with a sentence in err: it has an owner, does not exist, cannot be read. */
+struct journal *journal_open_offline(const struct journal_config *config, unsigned slot, char *err,
+                                     size_t errlen);
+/* Runs a reading verb (GET, LIST_LINE, LIST_OPEN, LIST_DOUBT, EVENTS_LIST, TRACE) at once; every other is
+ * JOURNAL_FAILED. op as made by journal_op_init(); done is not called. */
+enum journal_status journal_run_offline(struct journal_op *op);
+void journal_close_offline(struct journal *j);
+
+#endif

@@ -1,0 +1,158 @@
+/* slots.c - the slots of a directory from outside: a list with counts, and reading without a daemon. */
+#include "pcs/journal/slots.h"
+
+#include "journal/internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+_Static_assert(JOURNAL_SLOTS_MAX == SLOTS_MAX, "one number of slots");
+
+const char *journal_slot_state_name(enum journal_slot_state s)
+{
+    static const char *const names[] = {[SLOT_OWN] = "own",
+                                        [SLOT_OWNED] = "owned",
+                                        [SLOT_ORPHAN] = "orphan",
+                                        [SLOT_HALF_DONE] = "half-adopted"};
+    return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "unknown";
+}
+
+/* ---- without a daemon ---- */
+
+static bool has_file(const char *path, unsigned slot)
+{
+    char file[PATH_MAX + 32];
+    return snprintf(file, sizeof file, "%s/%u/journal.db", path, slot) < (int)sizeof file &&
+           access(file, F_OK) == 0;
+}
+
+struct journal *journal_open_offline(const struct journal_config *config, unsigned slot, char *err,
+                                     size_t errlen)
+{
+    if (slot >= SLOTS_MAX || !has_file(config->path, slot)) {
+        snprintf(err, errlen, "journal: there is none in slot %u of %s", slot, config->path);
+        return NULL;
+    }
+    struct journal *j = calloc(1, sizeof *j);
+    if (!j) {
+        snprintf(err, errlen, "journal: no memory");
+        return NULL;
+    }
+    j->config = *config;
+    j->config.path = NULL;
+    j->slot.dir_fd = j->slot.lock_fd = -1;
+    snprintf(j->slot.base, sizeof j->slot.base, "%s", config->path);
+    int got = slot_try(&j->slot, slot, err, errlen);
+    if (got == 0) {
+        snprintf(err, errlen, "journal: slot %u of %s is in use by a running process", slot, config->path);
+    }
+    snprintf(j->file, sizeof j->file, "%s/journal.db", j->slot.dir);
+    if (got != 1 || !store_open(&j->store, j->file, j->slot.dir_fd, config->max_bytes, false, err, errlen)) {
+        journal_close_offline(j);
+        return NULL;
+    }
+    return j;
+}
+
+void journal_close_offline(struct journal *j)
+{
+    store_close(&j->store);
+    slot_drop(&j->slot);
+    free(j);
+}
+
+enum journal_status journal_run_offline(struct journal_op *op)
+{
+    switch (op->verb) {
+    case JOURNAL_GET:
+    case JOURNAL_LIST_LINE:
+    case JOURNAL_LIST_OPEN:
+    case JOURNAL_LIST_DOUBT:
+    case JOURNAL_EVENTS_LIST:
+    case JOURNAL_TRACE:
+        if (journal_verbs[op->verb].run(op->journal, op) == SQLITE_OK) {
+            return op->status;
+        }
+        break;
+    default:
+        break;
+    }
+    op->status = JOURNAL_FAILED;
+    return op->status;
+}
+
+/* ---- the list ---- */
+
+static void count(struct journal *j, struct journal_slot *out)
+{
+    struct journal_stats *st = &out->stats;
+    const struct {
+        enum sql id;
+        int64_t *to;
+    } numbers[] = {{SQL_COUNT_OPEN, &st->open},
+                   {SQL_COUNT_DOUBT, &st->in_doubt},
+                   {SQL_COUNT_HISTORY, &st->history_pending},
+                   {SQL_COUNT_HISTORY_DEAD, &st->history_dead},
+                   {SQL_COUNT_CALLS, &st->calls_pending},
+                   {SQL_COUNT_EVENTS, &st->events_pending},
+                   {SQL_COUNT_EVENTS_DEAD, &st->events_dead},
+                   {SQL_COUNT_INVALID, &st->invalidations},
+                   {SQL_DOUBT_OLDEST, &st->oldest_doubt_at},
+                   {SQL_EVENT_OLDEST, &st->oldest_event_at}};
+    int64_t room;
+    int rc = store_bytes(&j->store, &st->bytes, &room);
+    for (size_t i = 0; rc == SQLITE_OK && i < sizeof numbers / sizeof numbers[0]; i++) {
+        rc = store_number(&j->store, numbers[i].id, numbers[i].to);
+    }
+    if (rc == SQLITE_OK) {
+        sqlite3_stmt *s = store_get(&j->store, SQL_INSTANCE);
+        if (sqlite3_step(s) == SQLITE_ROW) {
+            snprintf(out->instance, sizeof out->instance, "%s", (const char *)sqlite3_column_text(s, 0));
+        }
+        sqlite3_reset(s);
+    } else {
+        snprintf(out->reason, sizeof out->reason, "%s", sqlite3_errstr(rc));
+    }
+    out->counted = rc == SQLITE_OK;
+}
+
+static bool locked_by_other(const char *path, unsigned slot)
+{
+    char file[PATH_MAX + 32];
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    snprintf(file, sizeof file, "%s/%u/lock", path, slot);
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return locked;
+}
+
+size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_SLOTS_MAX])
+{
+    struct journal_config config = {.path = path, .max_bytes = INT64_C(8) << 40};
+    size_t n = 0;
+    for (unsigned slot = 0; slot < SLOTS_MAX; slot++) {
+        if (!has_file(path, slot)) {
+            continue;
+        }
+        struct journal_slot *s = &out[n++];
+        *s = (struct journal_slot){.number = slot, .state = SLOT_OWNED};
+        if ((int)slot == own) {
+            s->state = SLOT_OWN;
+        } else if (!locked_by_other(path, slot)) {
+            s->state = SLOT_ORPHAN;
+            struct journal *j = journal_open_offline(&config, slot, s->reason, sizeof s->reason);
+            if (j) {
+                s->state = slot_adopting(&j->slot) ? SLOT_HALF_DONE : SLOT_ORPHAN;
+                count(j, s);
+                journal_close_offline(j);
+            }
+        }
+    }
+    return n;
+}
