@@ -11,6 +11,7 @@
 
 #define RECOVERY_PAGE     500
 #define INVALIDATION_PAGE 256
+#define FORWARD_LATER_MS  500
 
 /* Recovery: pages of the journal's open changes, oldest first, each worked on by an ordinary machine. */
 struct recovery {
@@ -37,6 +38,8 @@ struct change_service *change_service_create(struct reactor *r, struct change_sh
     svc->store = store;
     svc->kos = kos;
     svc->config = config;
+    uv_timer_init(&r->loop, &svc->forward_later);
+    svc->forward_later.data = svc;
     return svc;
 }
 
@@ -126,10 +129,18 @@ struct forward_one {
     size_t index;
 };
 
+static void on_forward_later(uv_timer_t *timer)
+{
+    change_service_forward_invalidations(timer->data);
+}
+
 static void forward_end(struct forward *f)
 {
     struct change_service *svc = f->svc;
     bool again = svc->forward_again && !f->failed && !svc->destroying;
+    if (f->failed && !svc->destroying) { /* Redis, or its breaker, was not ready for all of them */
+        uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
+    }
     svc->forwarding = svc->forward_again = false;
     svc->tells--;
     journal_op_clear(&f->op);
@@ -248,12 +259,20 @@ bool change_service_idle(const struct change_service *svc)
     return svc->count == 0 && svc->tells == 0 && !(svc->recovery && svc->recovery->in_flight);
 }
 
+static void on_service_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
 void change_service_free(struct change_service *svc)
 {
-    if (svc && svc->recovery) {
+    if (!svc) {
+        return;
+    }
+    if (svc->recovery) {
         recovery_end(svc);
     }
-    free(svc);
+    uv_close((uv_handle_t *)&svc->forward_later, on_service_closed);
 }
 
 /* ---- the rest of the module's face ---- */

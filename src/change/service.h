@@ -28,6 +28,7 @@ struct change_service {
     struct recovery *recovery; /* NULL: nothing to take up any more */
     bool forwarding;           /* the invalidations are being pulled or repeated */
     bool forward_again;
+    uv_timer_t forward_later;
 };
 
 /* The states of a change in memory. The durable ones are enum change_state; this is the way between them,
