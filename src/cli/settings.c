@@ -106,13 +106,21 @@ static void print(const struct buf *b)
 
 int cli_check_config(const char *config_file)
 {
+    char err[1024];
     struct config *c = cli_load(config_file);
     if (!c) {
         return EXIT_FAILURE;
     }
+    struct identity_verifier *v =
+        identity_verifier_new(config_values(c, &identity_config_section), err, sizeof err);
+    if (v) { /* the key files were read too: a start would refuse them */
+        puts("configuration ok");
+    } else {
+        fprintf(stderr, "%s\n", err);
+    }
+    identity_verifier_unref(v);
     config_unref(c);
-    puts("configuration ok");
-    return EXIT_SUCCESS;
+    return v ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int cli_print_config(const char *config_file)
