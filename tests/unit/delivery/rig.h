@@ -27,7 +27,6 @@
 static struct reactor reactor;
 static uv_prepare_t turn_end;
 static uv_timer_t guard;
-static bool guard_fired;
 static char dir[64];
 static struct journal *journal;
 static struct call_client *client;
@@ -53,21 +52,18 @@ static void run_hooks(uv_prepare_t *handle)
 
 static void on_guard(uv_timer_t *t)
 {
-    (void)t;
-    guard_fired = true;
+    (void)t; /* only ends a turn, so that deadlines are looked at */
 }
 
-/* Runs the loop until condition or ms have passed; false: the latter. */
+/* Runs the loop until condition or ms have passed; false: the latter. May be nested in a condition. */
 #define rig_until(condition, ms)                                                                             \
     __extension__({                                                                                          \
-        guard_fired = false;                                                                                 \
-        uv_update_time(&reactor.loop);                                                                       \
-        uv_timer_start(&guard, on_guard, (ms), 0);                                                           \
-        while (!(condition) && !guard_fired) {                                                               \
+        uint64_t until_ = clock_mono_ns() + (uint64_t)(ms)*NS_PER_MS;                                        \
+        bool met_;                                                                                           \
+        while (!(met_ = (condition)) && clock_mono_ns() < until_) {                                          \
             uv_run(&reactor.loop, UV_RUN_ONCE);                                                              \
         }                                                                                                    \
-        uv_timer_stop(&guard);                                                                               \
-        (condition);                                                                                         \
+        met_;                                                                                                \
     })
 #define rig_run(ms) (void)rig_until(false, ms)
 
@@ -435,6 +431,7 @@ static inline void rig_setup(void)
     uv_prepare_start(&turn_end, run_hooks);
     uv_unref((uv_handle_t *)&turn_end);
     uv_timer_init(&reactor.loop, &guard);
+    uv_timer_start(&guard, on_guard, 10, 10);
     client = call_client_create(&reactor, 64, err, sizeof err);
     ck_assert_msg(client != NULL, "%s", err);
     journal_start();

@@ -34,13 +34,14 @@ END_TEST
 START_TEST(contract_3_deferred_events_are_due_when_it_is_back)
 {
     struct delivery_config config = test_config();
-    config.breaker_wait_ms = 3000;
+    config.breaker_wait_ms = 500;
     config.probe_ms = 600000;
     config.breaker_consecutive = 1000;
     sim_fault("{\"operation\":\"results\",\"kind\":\"http_status\",\"status\":500,\"count\":10}");
     delivery_start(&config);
     double before = attempts_of(POST_STATUS);
-    make_events(10, 1); /* the tenth opens the breaker: half of the last ten and more */
+    made_ago_ms = 1200000; /* so old that a failure defers them by minutes */
+    make_events(10, 1);    /* the tenth failure opens the breaker: ten calls, more than half of them failed */
     ck_assert(rig_until(attempts_of(POST_STATUS) - before >= 10 && !delivery_up(delivery), 5000));
     uint64_t start = clock_mono_ns();
     ck_assert(rig_until(all_delivered(), 10000));
@@ -228,6 +229,27 @@ START_TEST(a_backlog_is_paced)
 }
 END_TEST
 
+START_TEST(what_gathered_in_an_outage_is_paced)
+{
+    struct delivery_config config = test_config();
+    int port = sim_port;
+    config.rate = 100;
+    delivery_start(&config);
+    make_events(1, 1);
+    ck_assert(rig_until(all_delivered(), 10000));
+    sim_kill();
+    make_events(1, 1);
+    ck_assert(rig_until(!delivery_up(delivery), 10000));
+    made_ago_ms = 60000;
+    make_events(60, 2);
+    sim_start(port, SECRET);
+    uint64_t start = clock_mono_ns();
+    ck_assert(rig_until(all_delivered(), 20000));
+    uint64_t took_ms = (clock_mono_ns() - start) / NS_PER_MS;
+    ck_assert_msg(took_ms >= 1000, "120 events at 100 a second took %d ms", (int)took_ms);
+}
+END_TEST
+
 /* An operator closes the way for planned work at MVNO AP, and opens it again; nobody tells the delivery. */
 START_TEST(operators_breaker_stops_and_resumes)
 {
@@ -357,6 +379,7 @@ int main(void)
     tcase_add_test(tc, a_503_with_retry_after_stops_all_lines_for_that_long);
     tcase_add_test(tc, endless_push_back_is_down_in_the_end);
     tcase_add_test(tc, a_backlog_is_paced);
+    tcase_add_test(tc, what_gathered_in_an_outage_is_paced);
     tcase_add_test(tc, operators_breaker_stops_and_resumes);
     tcase_add_test(tc, an_attempt_that_cannot_be_stored_holds_its_line);
     tcase_add_test(tc, a_due_time_far_ahead_is_a_clock_that_was_set_back);
