@@ -85,7 +85,6 @@ change_body() { # CURRENT TARGET
 journeys() {
     local start
     start=$(now_ms)
-    trap 'kos_mend; [[ -z ${smoke:-} ]] || stack_stop' EXIT
     kos_mend
     journey_change
     journey_refused

@@ -243,10 +243,11 @@ start_gateway() {
 # ---- commands ----
 
 stack_up() {
-    local smoke='' start status=0
+    local start status=0
+    SMOKE=''
     case ${1:-} in
     '') ;;
-    --smoke) smoke=1 ;;
+    --smoke) SMOKE=1 ;;
     *) die "up knows --smoke only, not \"$1\"" ;;
     esac
     start=$(now_ms)
@@ -259,7 +260,7 @@ stack_up() {
     stack_secrets
     stack_ports_free
     title "the stack"
-    [[ -z $smoke ]] || trap 'stack_stop' EXIT
+    trap 'stack_end' EXIT
     start_redis
     start_postgres
     start_simulators
@@ -268,10 +269,16 @@ stack_up() {
     start_gateway
     progress "everything is up, $(seconds_since "$start") s since the command"
     journeys || status=$?
-    stack_urls
+    [[ -n $SMOKE ]] || stack_urls
     ((status == 0)) || fail "the journeys found $status wrong answer(s), marked above; logs: ./dev logs"
     progress "$(seconds_since "$start") s in all"
     return "$status"
+}
+
+# However `up` ends: KOS is left in order, and with --smoke nothing is left.
+stack_end() {
+    kos_mend
+    [[ -z $SMOKE ]] || stack_stop
 }
 
 stack_urls() {
