@@ -228,7 +228,7 @@ void change_caller_gone(struct change *c)
 bool change_take_up(struct change_service *svc, const struct change_record *record)
 {
     struct change *c;
-    if (!owned_add(svc->shared, record->request_id)) {
+    if (!owned_add(svc->shared, record->request_id, svc)) {
         return true; /* somebody in this process works on it */
     }
     if (!(c = change_new(svc)) || !record_copy(&c->rec, record, &c->arena)) {

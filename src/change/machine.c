@@ -57,7 +57,7 @@ static const unsigned legal_next[PHASES] = {
     [PHASE_INTENT] = TO(ORDER) | TO(ADMIT) | TO(RETRY) | TO(LOAD) | TO(OUTCOME) | TO(END),
     [PHASE_SEND] = TO(ORDER) | TO(LOAD) | TO(RETRY) | TO(END),
     [PHASE_ORDER] = TO(OUTCOME) | TO(DOUBT),
-    [PHASE_OUTCOME] = TO(DROP) | TO(DOUBT) | TO(RETRY) | TO(OUTCOME),
+    [PHASE_OUTCOME] = TO(DROP) | TO(DOUBT) | TO(RETRY) | TO(OUTCOME) | TO(END),
     [PHASE_DROP] = TO(END),
     [PHASE_RETRY] = TO(RETRY) | TO(LOAD) | TO(OUTCOME) | TO(END),
     [PHASE_DOUBT] = TO(ASK) | TO(END),
@@ -306,14 +306,29 @@ void change_abandon(struct change *c)
 }
 
 /* The process is asked to end: what only waits is left to the journal and the next start. */
-void change_drain(struct change *c)
+bool change_put_down(struct change *c)
 {
     bool waits = c->phase == PHASE_RETRY || c->phase == PHASE_DOUBT || c->phase == PHASE_ASK ||
                  c->phase == PHASE_REPEAT;
     if (waits && !c->in_flight) {
         change_time_up(c);
         drive(c, PHASE_END);
+        return true;
     }
+    return false;
+}
+
+bool change_ask_now(struct change *c)
+{
+    bool doubts = c->phase == PHASE_DOUBT || c->phase == PHASE_ASK || c->phase == PHASE_REPEAT;
+    if (c->phase == PHASE_DOUBT) {
+        c->rec.next_check_at = clock_wall_ms(); /* in case the journal is at it: then right after */
+    }
+    if (c->phase == PHASE_DOUBT && !c->in_flight) {
+        uv_timer_stop(&c->wait);
+        drive(c, PHASE_ASK);
+    }
+    return doubts;
 }
 
 const char *change_phase_name(enum phase p)

@@ -20,7 +20,11 @@ void change_time_up(struct change *c);
 void change_abandon(struct change *c);
 /* Nothing reached KOS. Returns the next phase. */
 enum phase change_not_sent(struct change *c, const char *why);
-void change_drain(struct change *c);
+/* Lets go of a change that only waits, in the journal's care; a caller that still waits is told how it stands. False:
+ * it is in the middle of something. */
+bool change_put_down(struct change *c);
+/* In doubt: the next inquiry is made now. False: it is in no doubt. */
+bool change_ask_now(struct change *c);
 const char *change_phase_name(enum phase p);
 
 /* --- work.c --- */

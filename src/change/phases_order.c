@@ -194,7 +194,11 @@ enum phase phase_outcome_finish(struct change *c)
         return PHASE_DROP;
     }
     if (c->op.status == JOURNAL_CONFLICT || c->op.status == JOURNAL_NOT_FOUND) {
-        return PHASE_DROP; /* somebody (an operator) has ended it: theirs is the outcome on disk */
+        if (c->op.found.request_id && c->op.found.state == c->rec.state) {
+            change_ended(c); /* an earlier attempt of ours, whose commit was reported as failed */
+            return PHASE_DROP;
+        }
+        return change_settled_elsewhere(c); /* what is on disk is the outcome */
     }
     /* Not stored: to the world it is in doubt. The outcome is kept and offered to the journal again. */
     log_error("change.outcome_not_stored", log_str("requestId", c->rec.request_id),

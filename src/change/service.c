@@ -1,5 +1,6 @@
 /* service.c - a reactor's service: start, recovery, invalidations that Redis still owes, end. */
 #include "change/machine.h"
+#include "pcs/change/operate.h"
 
 #include "pcs/core/clock.h"
 #include "pcs/core/failpoint.h"
@@ -18,6 +19,7 @@ struct recovery {
     struct journal_op op;
     char after[UUID_LEN + 1];
     bool in_flight, done, first_done;
+    bool again; /* rows have come in meanwhile: from the start once more */
     void (*ready)(void *arg, bool ok);
     void *arg;
 };
@@ -65,8 +67,8 @@ static void on_open_page(struct journal_op *op)
     struct change_service *svc = op->arg;
     struct recovery *rec = svc->recovery;
     FAILPOINT("recovery.listed");
-    rec->in_flight = false;
     if (op->status != JOURNAL_OK) {
+        rec->in_flight = false;
         log_error("recovery.failed", log_str("status", journal_status_name(op->status)));
         recovery_ready(rec, false);
         recovery_end(svc);
@@ -79,10 +81,17 @@ static void on_open_page(struct journal_op *op)
             log_error("recovery.no_memory", log_str("requestId", op->list[i].request_id));
         }
     }
+    rec->in_flight = false; /* not before: the list is the operation's */
     recovery_ready(rec, true);
     FAILPOINT("recovery.ready");
-    if (svc->recovery == rec && rec->done) {
+    if (rec->done && rec->again) {
+        rec->done = rec->again = false;
+        rec->after[0] = '\0';
+    }
+    if (rec->done) {
         recovery_end(svc);
+    } else {
+        change_service_recover_more(svc);
     }
 }
 
@@ -113,6 +122,21 @@ void change_service_recover(struct change_service *svc, void (*ready)(void *arg,
                     svc);
     change_service_forward_invalidations(svc);
     change_service_recover_more(svc);
+}
+
+static void ignore_ready(void *arg, bool ok)
+{
+    (void)arg;
+    (void)ok;
+}
+
+void change_take_up_rest(struct change_service *svc)
+{
+    if (svc->recovery) {
+        svc->recovery->again = true;
+    } else {
+        change_service_recover(svc, ignore_ready, NULL);
+    }
 }
 
 /* ---- invalidations: the journal's third sink ---- */
@@ -229,7 +253,7 @@ void change_service_drain(struct change_service *svc)
     waiters_wake_all(svc->shared);
     for (struct change *c = svc->changes, *next; c; c = next) {
         next = c->next;
-        change_drain(c);
+        (void)change_put_down(c);
     }
 }
 

@@ -1,5 +1,5 @@
 /* shared.c - who works on which change, who waits for it, and who was told of the outage. */
-#include "change/shared.h"
+#include "change/service.h"
 
 #include "pcs/core/clock.h"
 
@@ -13,6 +13,7 @@
 
 struct owned {
     char request_id[UUID_LEN + 1];
+    struct change_service *owner;
     UT_hash_handle hh;
 };
 
@@ -86,7 +87,7 @@ struct history *change_history(struct change_shared *s)
     return s->history;
 }
 
-bool owned_add(struct change_shared *s, const char *request_id)
+bool owned_add(struct change_shared *s, const char *request_id, struct change_service *owner)
 {
     struct owned *found;
     struct owned *o = malloc(sizeof *o);
@@ -94,6 +95,7 @@ bool owned_add(struct change_shared *s, const char *request_id)
         return true;
     }
     memcpy(o->request_id, request_id, sizeof o->request_id);
+    o->owner = owner;
     pthread_mutex_lock(&s->lock);
     HASH_FIND_STR(s->owned, request_id, found);
     if (!found) {
@@ -116,6 +118,20 @@ void owned_remove(struct change_shared *s, const char *request_id)
     }
     pthread_mutex_unlock(&s->lock);
     free(o);
+}
+
+/* Posted under the lock: an owner takes itself out of the table before its reactor ends. */
+bool owned_post(struct change_shared *s, const char *request_id, struct msg *m, struct change_service **owner)
+{
+    struct owned *o;
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND_STR(s->owned, request_id, o);
+    if (o) {
+        *owner = o->owner;
+        mailbox_reply(&o->owner->reactor->inbox, m);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return o != NULL;
 }
 
 bool waiters_add(struct change_shared *s, struct change_watch *w)

@@ -6,9 +6,12 @@
 #include "pcs/core/id.h"
 
 /* --- which changes somebody in this process is working on --- */
-/* False: somebody else has it already. Without memory: true, and nobody is kept from it. */
-bool owned_add(struct change_shared *s, const char *request_id);
+/* False: somebody has it already. Without memory: true, and nobody is kept from it. */
+bool owned_add(struct change_shared *s, const char *request_id, struct change_service *owner);
 void owned_remove(struct change_shared *s, const char *request_id);
+/* Delivers m on the reactor of whoever works on it; *owner is set before. False: nobody does, m stays the caller's. */
+bool owned_post(struct change_shared *s, const char *request_id, struct msg *m,
+                struct change_service **owner);
 
 /* --- who waits for a change to end --- */
 struct change_watch {

@@ -353,7 +353,7 @@ void change_opened(struct change *c)
     char key[KEY_MAX];
     change_note_held(c);
     bypass_add(c->rec.line, c->generation);
-    c->owned = owned_add(c->svc->shared, c->rec.request_id);
+    c->owned = owned_add(c->svc->shared, c->rec.request_id, c->svc);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
     tell_shared(c->svc, &c->rec, true);
