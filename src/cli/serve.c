@@ -254,6 +254,15 @@ static bool wait_recovered(struct service *s, const sigset_t *watched)
     return s->recovered >= 0;
 }
 
+static void free_settings(struct service *s)
+{
+    free(s->instances);
+    config_unref(s->config);
+    for (size_t n = 0; n < s->kept; n++) {
+        config_unref(s->keep[n]);
+    }
+}
+
 int cli_serve(const char *config_file)
 {
     uint64_t start = clock_mono_ns();
@@ -285,11 +294,13 @@ int cli_serve(const char *config_file)
         s.instances[n].service = &s;
         s.instances[n].listen_fd = -1;
     }
-    if (!open_shared(&s, err) || !open_listeners(&s, http, err) || !start_reactors(&s, err)) {
-        if (s.journal) {
-            journal_close(s.journal);
-        }
+    if (!open_shared(&s, err) || !open_listeners(&s, http, err)) {
+        close_shared(&s);
+        free_settings(&s);
         return refuse(err);
+    }
+    if (!start_reactors(&s, err)) { /* some may run: nothing is freed under them, and the journal has all */
+        _exit(refuse(err));
     }
     if (!wait_recovered(&s, &watched)) {
         log_error("start.not_ready",
@@ -298,10 +309,6 @@ int cli_serve(const char *config_file)
     log_info("start.ready", log_ms("milliseconds", clock_mono_ns() - start),
              log_int("slot", journal_slot(s.journal)), log_str("instance", journal_instance(s.journal)));
     int status = wait_for_signals(&s, &watched);
-    free(s.instances);
-    config_unref(s.config);
-    for (size_t n = 0; n < s.kept; n++) {
-        config_unref(s.keep[n]);
-    }
+    free_settings(&s);
     return status;
 }
