@@ -21,6 +21,10 @@ build() {
     asan) options=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DPCS_SANITIZE=address,undefined) ;;
     tsan) options=(-DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DPCS_SANITIZE=thread) ;;
     esac
+    # A checkout that was copied or moved has another's build in it.
+    if [[ -f $folder/CMakeCache.txt ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$DEV_ROOT" "$folder/CMakeCache.txt"; then
+        rm -rf "$folder"
+    fi
     if [[ ! -f $folder/build.ninja ]]; then
         quietly "$folder/configure.log" cmake -S . -B "$folder" -G Ninja "${options[@]}" || return
     fi

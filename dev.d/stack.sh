@@ -35,7 +35,7 @@ instance_port() { printf '%d' $((PCS_SERVICE_PORT + $1 - 1)); }
 # Every process there may be, in the order of starting.
 stack_names() {
     local n
-    echo redis postgres kos-sim mvno-sim auth-sim
+    printf '%s\n' redis postgres kos-sim mvno-sim auth-sim
     for ((n = 1; n <= 8; n++)); do instance_name "$n" && echo; done
     echo gateway
 }
@@ -177,14 +177,16 @@ SQL
         DB_MIGRATE_PASSWORD="$DB_OWNER_PASSWORD" build/product-change-service migrate || die "the database could not be migrated"
 }
 
+# All of them, or the one named.
 start_simulators() {
-    sim_start kos-sim "$PCS_KOS_PORT" --data tests/sim/data/kos.json --state "$STATE/sim/kos.state"
-    sim_start mvno-sim "$PCS_MVNO_PORT" --state "$STATE/sim/mvno.state"
-    sim_start auth-sim "$PCS_AUTH_PORT" --data tests/sim/data/users.json
+    sim_start kos-sim "${1:-}" "$PCS_KOS_PORT" --data tests/sim/data/kos.json --state "$STATE/sim/kos.state"
+    sim_start mvno-sim "${1:-}" "$PCS_MVNO_PORT" --state "$STATE/sim/mvno.state"
+    sim_start auth-sim "${1:-}" "$PCS_AUTH_PORT" --data tests/sim/data/users.json
 }
 sim_start() {
-    local name=$1 port=$2
-    shift 2
+    local name=$1 only=$2 port=$3
+    shift 3
+    [[ -z $only || $only == "$name" ]] || return 0
     needs_start "$name" "build/tests/$name" || return 0
     process_start "$name" "$port" env JWT_SECRET="$JWT_SECRET" MVNO_WEBHOOK_SECRET="$MVNO_WEBHOOK_SECRET" \
         "build/tests/$name" --port "$port" "$@"
@@ -211,6 +213,7 @@ service_ready() { # PORT: every neighbour is up
 
 start_services() {
     local n name port
+    for ((n = INSTANCES + 1; n <= 8; n++)); do process_stop "$(instance_name "$n")" TERM 20; done
     for ((n = 1; n <= INSTANCES; n++)); do
         name=$(instance_name "$n")
         port=$(instance_port "$n")
@@ -253,12 +256,12 @@ stack_up() {
     start=$(now_ms)
     stack_settings
     deps_ensure run
+    stack_ports_free
     build gcc "${STACK_TARGETS[@]}"
     stack_directories
     exec 9>"$STATE/lock"
     flock -n 9 || die "another ./dev up or down is at work in $STATE"
     stack_secrets
-    stack_ports_free
     title "the stack"
     trap 'stack_end' EXIT
     start_redis
@@ -318,12 +321,47 @@ stack_down() {
 }
 
 stack_reset() {
-    local state
+    local place
     stack_down "$@"
-    state=$(readlink -f "$STATE" || true)
-    [[ -z $state ]] || rm -rf --one-file-system "$state"
-    [[ ! -L $STATE ]] || rm -f "$STATE"
+    place=${PCS_STATE:-$DEV_ROOT/run/stack}
+    rm -rf --one-file-system "$STATE"
+    [[ ! -L $place ]] || rm -f "$place"
     good "its data is gone"
+}
+
+# stack_attach: the settings and secrets of the stack that was started.
+stack_attach() {
+    stack_settings
+    STATE=$(readlink -f "$STATE")
+    [[ -s $STATE/secrets.env ]] || die "there is no stack: ./dev up first"
+    stack_secrets
+}
+
+# One part alone: to see what the service does without it, and when it is back.
+stack_stop_one() {
+    (($# == 1)) && grep -qxF -- "$1" <(stack_names) || die "stop needs one of: $(stack_names | tr '\n' ' ')"
+    stack_attach
+    process_stop "$1" "$([[ $1 == postgres ]] && echo INT || echo TERM)" 20
+    good "$1 is down"
+}
+
+stack_start_one() {
+    stack_attach
+    stack_ports_free
+    case ${1:-} in
+    redis | postgres | gateway) "start_$1" ;;
+    kos-sim | mvno-sim | auth-sim) start_simulators "$1" ;;
+    service*) start_services ;;
+    *) die "start needs one of: $(stack_names | tr '\n' ' ')" ;;
+    esac
+    good "$1 is up"
+}
+
+stack_journey() {
+    stack_attach
+    SMOKE=''
+    trap stack_end EXIT
+    journeys
 }
 
 stack_status() {
@@ -377,10 +415,7 @@ stack_logs() {
 }
 
 stack_psql() {
-    stack_settings
-    STATE=$(readlink -f "$STATE")
-    [[ -s $STATE/secrets.env ]] || die "there is no stack: ./dev up first"
-    stack_secrets
+    stack_attach
     export PGPASSWORD=$DB_OWNER_PASSWORD PGOPTIONS='-c search_path=product_change'
     exec psql -h 127.0.0.1 -p "$PCS_PG_PORT" -U pcs_owner -d "$DB_DATABASE" "$@"
 }
