@@ -162,7 +162,7 @@ static void take_delta(struct journal *j)
     j->commits++;
 }
 
-static void wake_sinks(struct journal *j)
+void group_wake_sinks(struct journal *j)
 {
     for (int i = 0; i < SINKS; i++) {
         if (!j->delta.wake[i]) {
@@ -190,7 +190,7 @@ static void answer_group(struct journal *j)
         FAILPOINT("journal.answering");
     }
     j->group_count = 0;
-    wake_sinks(j);
+    group_wake_sinks(j);
     journal_publish(j);
 }
 

@@ -170,6 +170,8 @@ static void reopen(struct journal *j, uint64_t now_ns)
         store_open(&j->store, j->file, j->slot.dir_fd, j->config.max_bytes, j->suspect, err, sizeof err);
     if (ok) {
         int rc = undo_apply(&j->undo, &j->store);
+        /* what the failed fsync was about may be in the kernel's cache alone: written anew, into the file */
+        rc = rc == SQLITE_OK ? store_checkpoint(&j->store, true) : rc;
         rc = rc == SQLITE_OK ? load_counts(j) : rc;
         ok = rc == SQLITE_OK;
         if (!ok) {
@@ -188,6 +190,10 @@ static void reopen(struct journal *j, uint64_t now_ns)
     journal_room(j, now_ns);
     journal_publish(j);
     log_info("journal.reopened", log_str("file", j->file), log_int("open", j->counts.open));
+    for (int i = 0; i < SINKS; i++) {
+        j->delta.wake[i] = true; /* acknowledgements may be among what was lost */
+    }
+    group_wake_sinks(j);
 }
 
 /* ---- housekeeping ---- */
