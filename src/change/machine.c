@@ -279,6 +279,8 @@ void change_time_up(struct change *c)
         struct change_record shown = c->rec;
         shown.state = CHANGE_SENDING; /* an outcome that is not on disk is not told */
         shown.in_doubt = true;
+        shown.processed_at = 0;
+        shown.kos_order_number = shown.failure_reason = NULL;
         struct change_answer a = {.verdict = VERDICT_ACCEPTED,
                                   .record = &shown,
                                   .recorded = true,
