@@ -56,6 +56,14 @@ static const struct config_setting settings[] = {
      .min = "1m",
      .max = "7d",
      .help = "How long an Idempotency-Key is remembered"},
+    {.name = "history.chain_key",
+     .type = CONFIG_TEXT,
+     .offset = AT(chain_key),
+     .default_text = "",
+     .min = "32",
+     .max = "1024",
+     .secret = true,
+     .help = "Key of the hash chain over the history; empty: one of its own for each journal, kept in it"},
 };
 
 static bool check(const void *values, char *err, size_t errlen)

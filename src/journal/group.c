@@ -80,7 +80,7 @@ static int run_group(struct journal *j, struct journal_op **bad)
     for (size_t i = 0; i < j->group_count; i++) {
         j->group[i]->status = JOURNAL_FAILED;
     }
-    j->delta = (struct delta){0};
+    j->delta = (struct delta){.head = j->chain.head};
     *bad = NULL;
     FAILPOINT("journal.before_begin");
     int rc = store_do(&j->store, SQL_BEGIN);
@@ -159,6 +159,7 @@ static void take_delta(struct journal *j)
     c->events += d->events;
     c->events_dead += d->events_dead;
     c->invalidations += d->invalidations;
+    j->chain.head = d->head;
     j->commits++;
 }
 

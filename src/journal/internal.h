@@ -9,6 +9,7 @@
 #include "journal/store.h"
 #include "journal/undo.h"
 #include "pcs/core/id.h"
+#include "pcs/journal/chain.h"
 #include "pcs/journal/journal.h"
 
 #include <pthread.h>
@@ -49,8 +50,25 @@ struct verb {
 };
 extern const struct verb journal_verbs[JOURNAL_VERBS];
 
+/* The newest link. */
+struct chain_head {
+    int64_t seq;
+    unsigned char link[CHAIN_HASH];
+};
+
+/* The hash chain (links.c). */
+struct chain {
+    struct chain_hasher *hasher;
+    struct chain_key *key;
+    char kept_key[2 * CHAIN_KEY_MIN + 1]; /* hex, when the journal has one of its own; "": never needed */
+    struct chain_head head;               /* committed */
+    int64_t noted_seq, noted_forwarded;   /* in the slot's file `chain` */
+    uint64_t note_at, log_at;
+};
+
 /* What a transaction changes in the counts, and whom it wakes; taken over by its commit. */
 struct delta {
+    struct chain_head head;
     int64_t open, in_doubt, history, history_dead, calls, events, events_dead, invalidations;
     bool wake[SINKS];
 };
@@ -93,6 +111,7 @@ struct journal {
     bool suspect; /* damage was reported: the whole file is checked before it is used again */
     uint64_t reopen_at, reopen_delay;
     struct undo undo;
+    struct chain chain;
 
     uint64_t tick_at, retention_at;
     int64_t retention_cursor;
@@ -137,6 +156,24 @@ void op_answer(struct journal_op *op);
 
 /* retention.c: removes a few old rows, and says in j->retention_at when to go on. */
 void retention_step(struct journal *j, uint64_t now_ns, bool idle);
+
+/* links.c */
+bool chain_open(struct journal *j, char *err, size_t errlen); /* the key; the file is open */
+void chain_free(struct journal *j);
+int chain_load(struct journal *j); /* the head from the open file */
+/* The seq of the next settled change, within a transaction. */
+int64_t chain_next_seq(const struct journal *j);
+/* The link of the change that was settled under chain_next_seq(); r: as it was stored. */
+int chain_add_row(struct journal *j, const struct change_record *r);
+/* PostgreSQL refuses the row seq: its link goes alone, and one that says so. */
+int chain_add_refusal(struct journal *j, int64_t seq);
+int chain_loose_ack(struct journal *j, const struct journal_op *op);
+int chain_loose_pull(struct journal *j, struct journal_op *op);
+/* Reads %L (sql.h) from column first on. False: no memory. */
+bool chain_read(sqlite3_stmt *s, int first, struct chain_link *l, struct arena *a);
+/* The head into the log every hour and into the slot's file `chain` every minute, as far as it has moved; now: at once.
+ */
+void chain_tell(struct journal *j, uint64_t now_ns, bool now);
 
 /* verbs_*.c */
 int64_t op_now(const struct journal_op *op);

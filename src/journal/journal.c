@@ -69,6 +69,7 @@ static void free_journal(struct journal *j)
     pthread_mutex_destroy(&j->notify_lock);
     free(j->group);
     undo_free(&j->undo);
+    chain_free(j);
     free(j);
 }
 
@@ -80,7 +81,7 @@ static bool open_file(struct journal *j, char *err, size_t errlen)
         return false;
     }
     reserve_init(&j->reserve, j->slot.dir_fd, j->config.reserve_bytes);
-    return journal_load(j, err, errlen);
+    return journal_load(j, err, errlen) && chain_open(j, err, errlen);
 }
 
 struct journal *journal_open(const struct journal_config *config, char *err, size_t errlen)

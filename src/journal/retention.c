@@ -15,7 +15,7 @@
 static const struct {
     enum sql old, remove, also; /* also: rows that hang on the removed one; SQL_STATEMENTS: none */
 } stages[] = {
-    {SQL_SETTLED_OLD, SQL_SETTLED_DELETE, SQL_STATEMENTS},
+    {SQL_SETTLED_OLD, SQL_SETTLED_DELETE, SQL_CHAIN_DELETE},
     {SQL_EVENT_OLD, SQL_EVENT_DELETE, SQL_ATTEMPT_DELETE},
     {SQL_CALL_OLD, SQL_CALL_DELETE, SQL_STATEMENTS},
 };

@@ -82,12 +82,20 @@ static const char *const ladder[] = {
     "CREATE INDEX call_pending ON call(forwarded) WHERE forwarded=0;"
 
     "CREATE TABLE invalidation(line TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;",
+
+    /* the hash chain over the settled changes; seq: of the change, gaps belong to links without one (kind 2). Large,
+     * cold, written once. link_queue: links that are forwarded without a row, as PostgreSQL refused it. */
+    "CREATE TABLE chain(seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, of_request TEXT NOT NULL,"
+    "  asked_at INTEGER NOT NULL, key_id BLOB NOT NULL, previous BLOB NOT NULL, digests BLOB NOT NULL, salt "
+    "BLOB,"
+    "  link BLOB NOT NULL);"
+    "CREATE TABLE link_queue(seq INTEGER PRIMARY KEY);",
 };
 
 const int schema_version = (int)(sizeof ladder / sizeof ladder[0]);
 
-static const char *const hot_tables[] = {"open_change", "history_queue", "event_queue", "invalidation",
-                                         "meta"};
+static const char *const hot_tables[] = {"open_change",  "history_queue", "event_queue",
+                                         "invalidation", "link_queue",    "meta"};
 
 /* The first column of the first row as a number; -1 on an error. */
 static sqlite3_int64 number(sqlite3 *db, const char *sql)

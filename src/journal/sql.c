@@ -42,8 +42,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_UNDO_KEY] = "DELETE FROM idem_key WHERE key=?1 AND request_id=?2",
 
     /* --- settled changes --- */
-    [SQL_SETTLE] = "INSERT INTO settled(%C) SELECT %O FROM open_change WHERE id=?%N",
-    [SQL_SETTLED_INSERT] = "INSERT INTO settled(%C) VALUES(%P)",
+    [SQL_SETTLE] = "INSERT INTO settled(seq,%C) SELECT ?%M,%O FROM open_change WHERE id=?%N RETURNING %C",
+    [SQL_SETTLED_INSERT] = "INSERT INTO settled(seq,%C) VALUES(?%N,%P)",
     [SQL_SETTLED_BY_ID] = "SELECT %C FROM settled WHERE request_id=?1",
     [SQL_SETTLED_ANSWER] = "UPDATE settled SET first_status=?2 WHERE request_id=?1 AND first_status=0",
     [SQL_SETTLED_OF_LINE] =
@@ -71,11 +71,26 @@ static const char *const texts[SQL_STATEMENTS] = {
 
     /* --- forwarding to PostgreSQL --- */
     [SQL_HISTORY_QUEUE] = "INSERT INTO history_queue(seq,line) VALUES(?1,?2)",
-    [SQL_HISTORY_PULL] = "SELECT q.seq,%C FROM (SELECT seq FROM history_queue ORDER BY seq LIMIT ?1) q"
-                         " JOIN settled USING(seq) ORDER BY q.seq",
+    [SQL_HISTORY_PULL] = "SELECT q.seq,%C,%L FROM (SELECT seq FROM history_queue ORDER BY seq LIMIT ?1) q"
+                         " JOIN settled USING(seq) LEFT JOIN chain c ON c.seq=q.seq ORDER BY q.seq",
     [SQL_HISTORY_ACK] = "DELETE FROM history_queue WHERE seq=?1",
     [SQL_HISTORY_DEAD] = "INSERT INTO history_dead(seq,line,reason,at)"
                          " SELECT seq,line,?2,?3 FROM history_queue WHERE seq=?1",
+
+    /* --- the hash chain --- */
+    [SQL_CHAIN_INSERT] = "INSERT INTO chain(seq,kind,of_request,asked_at,key_id,previous,digests,salt,link)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [SQL_CHAIN_GET] = "SELECT %L FROM chain c WHERE c.seq=?1",
+    [SQL_CHAIN_HEAD] = "SELECT seq,link FROM chain ORDER BY seq DESC LIMIT 1",
+    [SQL_CHAIN_START] = "SELECT coalesce(max(seq),0) FROM settled",
+    [SQL_CHAIN_WAITING] = "SELECT min(x) FROM (SELECT min(seq) AS x FROM history_queue"
+                          " UNION ALL SELECT min(seq) FROM link_queue)",
+    /* the newest one stays: it is the head */
+    [SQL_CHAIN_DELETE] = "DELETE FROM chain WHERE seq=?1 AND seq<(SELECT max(seq) FROM chain)",
+    [SQL_LINK_QUEUE] = "INSERT OR IGNORE INTO link_queue(seq) VALUES(?1)",
+    [SQL_LINK_PULL] = "SELECT %L FROM (SELECT seq FROM link_queue ORDER BY seq LIMIT ?1) q"
+                      " JOIN chain c ON c.seq=q.seq ORDER BY q.seq",
+    [SQL_LINK_ACK] = "DELETE FROM link_queue WHERE seq=?1",
 
     [SQL_CALL_INSERT] =
         "INSERT INTO call(request_id,operation,attempt,http_status,result_code,outcome,milliseconds,breaker_state,at)"
@@ -167,6 +182,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_COUNT_INVALID] = "SELECT count(*) FROM invalidation",
     [SQL_MAX_GENERATION] = "SELECT coalesce(max(generation),0) FROM invalidation",
     [SQL_INSTANCE] = "SELECT value FROM meta WHERE name='instance'",
+    [SQL_CHAIN_KEY] = "SELECT value FROM meta WHERE name='chain_key'",
+    [SQL_CHAIN_KEY_KEEP] = "INSERT INTO meta(name,value) VALUES('chain_key',?1)",
 };
 /* clang-format on */
 
@@ -193,8 +210,11 @@ void sql_text(enum sql id, struct buf *out)
         case 'D':
             record_doubt(out);
             break;
+        case 'L':
+            buf_puts(out, "c.seq,c.kind,c.of_request,c.asked_at,c.key_id,c.previous,c.digests,c.salt,c.link");
+            break;
         default:
-            buf_printf(out, "%d", record_columns + 1);
+            buf_printf(out, "%d", record_columns + (*p == 'N' ? 1 : 2));
             break;
         }
     }

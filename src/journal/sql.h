@@ -5,7 +5,8 @@
 #include "pcs/core/buf.h"
 
 /* In the texts: %C the columns of a change, %P their parameters, %O the outcome's expressions, %S and %D the
- * assignments of SEND and DOUBT, %N the first parameter after the columns'. */
+ * assignments of SEND and DOUBT, %N and %M the first and second parameter after the columns', %L the columns of a
+ * link. */
 enum sql {
     SQL_BEGIN,
     SQL_COMMIT,
@@ -45,6 +46,16 @@ enum sql {
     SQL_HISTORY_PULL,
     SQL_HISTORY_ACK,
     SQL_HISTORY_DEAD,
+
+    SQL_CHAIN_INSERT,
+    SQL_CHAIN_GET,
+    SQL_CHAIN_HEAD,
+    SQL_CHAIN_START,
+    SQL_CHAIN_WAITING,
+    SQL_CHAIN_DELETE,
+    SQL_LINK_QUEUE,
+    SQL_LINK_PULL,
+    SQL_LINK_ACK,
 
     SQL_CALL_INSERT,
     SQL_CALL_PULL,
@@ -104,6 +115,8 @@ enum sql {
     SQL_COUNT_INVALID,
     SQL_MAX_GENERATION,
     SQL_INSTANCE,
+    SQL_CHAIN_KEY,
+    SQL_CHAIN_KEY_KEEP,
     SQL_STATEMENTS
 };
 

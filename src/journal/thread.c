@@ -173,6 +173,7 @@ static void reopen(struct journal *j, uint64_t now_ns)
         /* what the failed fsync was about may be in the kernel's cache alone: written anew, into the file */
         rc = rc == SQLITE_OK ? store_checkpoint(&j->store, true) : rc;
         rc = rc == SQLITE_OK ? load_counts(j) : rc;
+        rc = rc == SQLITE_OK ? chain_load(j) : rc; /* a commit that failed may be there */
         ok = rc == SQLITE_OK;
         if (!ok) {
             snprintf(err, sizeof err, "%s", sqlite3_errstr(rc));
@@ -215,6 +216,7 @@ static void each_second(struct journal *j, uint64_t now_ns)
     j->ticks++;
     journal_room(j, now_ns);
     show_oldest_doubt(j);
+    chain_tell(j, now_ns, false);
     if (j->ticks % SWEEP_TICKS == 0) {
         claims_sweep(&j->claims, now_ns);
     }
@@ -308,6 +310,7 @@ void *journal_thread(void *arg)
     }
     group_flush(j);
     if (!j->broken) {
+        chain_tell(j, clock_mono_ns(), true);
         (void)store_checkpoint(&j->store, true);
     }
     store_close(&j->store);

@@ -218,6 +218,19 @@ static int end_key(struct journal *j, struct journal_op *op, const char *key)
     return store_run(s);
 }
 
+/* Runs SQL_SETTLE; *r: the change as it is stored now. */
+static int run_settle(sqlite3_stmt *s, struct change_record *r, struct arena *a)
+{
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW) {
+        rc = record_read(s, 0, r, a) ? sqlite3_step(s) : SQLITE_NOMEM;
+    } else if (rc == SQLITE_DONE) {
+        rc = SQLITE_CORRUPT; /* the open row, just read, is not there */
+    }
+    int again = sqlite3_reset(s);
+    return rc == SQLITE_DONE ? SQLITE_OK : again != SQLITE_OK ? again : rc;
+}
+
 /* open_change -> settled, and everything that follows from it but the invalidation. */
 static int settle(struct journal *j, struct journal_op *op, const struct brief *b)
 {
@@ -225,9 +238,11 @@ static int settle(struct journal *j, struct journal_op *op, const struct brief *
     c.processed_at = c.processed_at ? c.processed_at : op_now(op);
     sqlite3_stmt *s = store_get(&j->store, SQL_SETTLE);
     record_bind(s, &c);
+    int64_t seq = chain_next_seq(j);
     bind_int(s, record_columns + 1, b->id);
-    int rc = store_run(s);
-    int64_t seq = store_last_id(&j->store);
+    bind_int(s, record_columns + 2, seq);
+    int rc = run_settle(s, &c, &op->arena);
+    rc = rc == SQLITE_OK ? chain_add_row(j, &c) : rc;
     FAILPOINT("journal.outcome_half");
     if (rc == SQLITE_OK) {
         s = store_get(&j->store, SQL_OPEN_DELETE);
@@ -319,9 +334,11 @@ int verb_record(struct journal *j, struct journal_op *op)
     struct change_record r = *c;
     r.processed_at = r.processed_at ? r.processed_at : op_now(op);
     sqlite3_stmt *s = store_get(&j->store, SQL_SETTLED_INSERT);
+    int64_t seq = chain_next_seq(j);
     record_bind(s, &r);
+    bind_int(s, record_columns + 1, seq);
     rc = store_run(s);
-    int64_t seq = store_last_id(&j->store);
+    rc = rc == SQLITE_OK ? chain_add_row(j, &r) : rc;
     rc = rc == SQLITE_OK ? queue_history(j, seq, c->line) : rc;
     op->status = JOURNAL_OK;
     return rc == SQLITE_OK ? queue_event(j, op->event, seq, c->line) : rc;

@@ -15,10 +15,11 @@ static bool copy_text(struct arena *a, sqlite3_stmt *s, int at, const char **to)
 
 static int pull_rows(struct journal *j, struct journal_op *op)
 {
-    size_t cap = 0, seq_cap = 0;
+    size_t cap = 0, seq_cap = 0, link_cap = 0;
     int rc;
     op->list = NULL;
     op->seqs = NULL;
+    op->links = NULL;
     op->list_count = 0;
     sqlite3_stmt *s = store_get(&j->store, SQL_HISTORY_PULL);
     bind_int(s, 1, list_limit(op));
@@ -26,7 +27,9 @@ static int pull_rows(struct journal *j, struct journal_op *op)
         size_t n = op->list_count;
         if (!list_room(&op->arena, &op->list, n, &cap, sizeof *op->list) ||
             !list_room(&op->arena, &op->seqs, n, &seq_cap, sizeof *op->seqs) ||
-            !record_read(s, 1, &op->list[n], &op->arena)) {
+            !list_room(&op->arena, &op->links, n, &link_cap, sizeof *op->links) ||
+            !record_read(s, 1, &op->list[n], &op->arena) ||
+            !chain_read(s, 1 + record_columns, &op->links[n], &op->arena)) {
             rc = SQLITE_NOMEM;
             break;
         }
@@ -76,7 +79,7 @@ int verb_history_pull(struct journal *j, struct journal_op *op)
         rc = read_calls(s, op);
     }
     op->status = JOURNAL_OK;
-    return rc;
+    return rc == SQLITE_OK ? chain_loose_pull(j, op) : rc;
 }
 
 static int mark_calls(struct journal *j, const struct journal_op *op, int mark)
@@ -112,6 +115,7 @@ int verb_history_ack(struct journal *j, struct journal_op *op)
         rc = leave_queue(j, op->ack_rows[i]);
     }
     op->status = JOURNAL_OK;
+    rc = rc == SQLITE_OK ? chain_loose_ack(j, op) : rc;
     return rc == SQLITE_OK ? mark_calls(j, op, 1) : rc;
 }
 
@@ -130,6 +134,7 @@ int verb_history_dead(struct journal *j, struct journal_op *op)
     if (moved) {
         j->delta.history_dead++;
         rc = leave_queue(j, op->seq);
+        rc = rc == SQLITE_OK ? chain_add_refusal(j, op->seq) : rc;
     }
     return rc == SQLITE_OK ? mark_calls(j, op, 2) : rc;
 }

@@ -38,6 +38,7 @@ struct journal_config {
     int64_t group_max;     /* operations in one commit */
     int64_t retention_ms;  /* settled, forwarded, delivered rows are removed after this (>= 24 h) */
     int64_t key_ms;        /* how long an Idempotency-Key is kept: 24 h */
+    const char *chain_key; /* of the hash chain; "" or NULL: one of its own, made once and kept in the file */
 };
 extern const struct config_section journal_config_section;
 extern struct metric_family *const journal_metrics[];

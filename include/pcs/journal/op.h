@@ -6,6 +6,7 @@
 
 #include "pcs/core/arena.h"
 #include "pcs/core/mailbox.h"
+#include "pcs/journal/chain.h"
 #include "pcs/journal/change.h"
 
 #include <stdbool.h>
@@ -73,12 +74,12 @@ enum journal_verb {
     /* Every open change (recovery, operator's list), oldest first, `limit`, after `after_id`: list */
     JOURNAL_LIST_OPEN,
     /* --- forwarding to PostgreSQL (history worker) --- */
-    /* The oldest `limit` final rows and 4 x limit calls not yet forwarded: list + seqs, calls. Sees every ACK
-     * that was submitted before it. */
+    /* The oldest `limit` final rows with their links, 4 x limit calls, and links that go alone (of rows that PostgreSQL
+     * refused), not yet forwarded: list + seqs + links, calls, loose. Sees every ACK that was submitted before it. */
     JOURNAL_HISTORY_PULL,
-    JOURNAL_HISTORY_ACK, /* ack_rows[] and ack_calls[] are in PostgreSQL (lazy) */
-    /* One row (seq) that PostgreSQL refuses for itself: kept aside with `reason`. Likewise the calls
-       ack_calls[]. */
+    JOURNAL_HISTORY_ACK, /* ack_rows[], ack_calls[] and ack_links[] are in PostgreSQL (lazy) */
+    /* One row (seq) that PostgreSQL refuses for itself: kept aside with `reason`; its link goes alone, and a second
+     * one tells of the refusal. Likewise the calls ack_calls[]. */
     JOURNAL_HISTORY_DEAD,
     /* --- events to MVNO AP (delivery) --- */
     /* Of every line that has any: its oldest undelivered event if it is due by `now`, longest due first;
@@ -170,8 +171,8 @@ struct journal_op {
     int64_t limit;      /* rows; 0: 1000, at most 10000 */
     int64_t generation; /* INVALIDATED: in. INTENT, SEND, OUTCOME: out, of the line's invalidation */
     int64_t seq;
-    const int64_t *ack_rows, *ack_calls;
-    size_t ack_row_count, ack_call_count;
+    const int64_t *ack_rows, *ack_calls, *ack_links;
+    size_t ack_row_count, ack_call_count, ack_link_count;
     struct journal_attempt attempt;
     enum journal_event_state event_state; /* EVENTS_LIST */
     bool out_of_order;                    /* EVENT_REPLAY: though a later event of the line was delivered */
@@ -183,8 +184,11 @@ struct journal_op {
     bool
         found_recorded; /* found is in the journal, whole (an answer may name it); else only its request_id */
     struct change_record *list;
-    int64_t *seqs; /* parallel to list */
+    int64_t *seqs;            /* parallel to list */
+    struct chain_link *links; /* likewise; seq 0: the row is older than the chain */
     size_t list_count;
+    struct chain_link *loose;
+    size_t loose_count;
     struct journal_call *calls;
     size_t call_count;
     struct journal_event *events;
