@@ -27,7 +27,14 @@ bool change_put_down(struct change *c);
 bool change_ask_now(struct change *c);
 const char *change_phase_name(enum phase p);
 
-/* --- work.c --- */
+/* --- work.c, work_doubt.c --- */
+#define HOLD_OPEN_MS (20 * 60 * 1000) /* the line's claim between instances while its change is open */
+
+uint64_t change_after_ms(int64_t ms); /* a monotonic deadline */
+struct kos_caller change_caller(const struct change *c);
+/* KOS's calls of this change, kept until there is a row to tell them with; tell empties the list. */
+void change_keep_notes(struct change *c, const struct kos_call_note *notes, size_t count);
+void change_tell_notes(struct change *c);
 bool change_hold_start(struct change *c);
 bool change_foreign_start(struct change *c);
 /* The change that held the line has ended: its key in Redis is a leftover. */

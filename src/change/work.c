@@ -11,18 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOLD_MS        12000            /* the line's claim between instances while a request is looked at */
-#define HOLD_OPEN_MS   (20 * 60 * 1000) /* and while its change is open */
-#define ADMIT_AGAIN_MS 2000 /* how long an accepted change waits in the queue of orders at a time */
-#define RETRY_MAX_MS                                                                                         \
-    1000 /* so that the first is served within a second of the carrier's return; a look costs nothing */
+#define HOLD_MS        12000 /* the line's claim between instances while a request is looked at */
+#define ADMIT_AGAIN_MS 2000  /* how long an accepted change waits in the queue of orders at a time */
 
-static uint64_t after_ms(int64_t ms)
+uint64_t change_after_ms(int64_t ms)
 {
     return clock_mono_ns() + (uint64_t)(ms > 0 ? ms : 0) * NS_PER_MS;
 }
 
-static struct kos_caller caller_of(const struct change *c)
+struct kos_caller change_caller(const struct change *c)
 {
     return (struct kos_caller){.correlation_id =
                                    c->rec.correlation_id ? c->rec.correlation_id : c->rec.request_id,
@@ -30,14 +27,14 @@ static struct kos_caller caller_of(const struct change *c)
                                .change_id = c->rec.request_id};
 }
 
-static void keep_notes(struct change *c, const struct kos_call_note *notes, size_t count)
+void change_keep_notes(struct change *c, const struct kos_call_note *notes, size_t count)
 {
     for (size_t i = 0; i < count && c->note_count < CHANGE_NOTES_MAX; i++) {
         c->notes[c->note_count++] = notes[i];
     }
 }
 
-static void tell_notes(struct change *c)
+void change_tell_notes(struct change *c)
 {
     tell_calls(c->svc, c->rec.request_id, c->notes, c->note_count, c->attempts);
     c->note_count = 0;
@@ -188,7 +185,7 @@ static void on_customer(void *arg, const struct store_customer *result)
         c->rec.customer_id = keep(&c->arena, result->customer.customer_id);
     }
     c->rec.loaded_at = result->loaded_at;
-    keep_notes(c, result->notes, result->note_count);
+    change_keep_notes(c, result->notes, result->note_count);
     if (result->answer != STORE_UNAVAILABLE && !result->cached) {
         outage_over(c->svc->shared);
     }
@@ -213,8 +210,8 @@ static void on_catalogue(void *arg, const struct store_catalogue *result)
 bool change_load_start(struct change *c)
 {
     const struct kos_config *kos = kos_settings(c->svc->kos);
-    struct kos_caller caller = caller_of(c);
-    uint64_t deadline = after_ms(kos->inquiry_deadline_ms);
+    struct kos_caller caller = change_caller(c);
+    uint64_t deadline = change_after_ms(kos->inquiry_deadline_ms);
     if (!c->durable && deadline > c->order_by_ns) {
         deadline = c->order_by_ns;
     }
@@ -298,7 +295,7 @@ static void on_admitted(void *arg, enum gate_answer result, struct gate_pass *pa
 bool change_admit_start(struct change *c)
 {
     const struct kos_config *kos = kos_settings(c->svc->kos);
-    uint64_t queue_until = c->durable ? after_ms(ADMIT_AGAIN_MS) : c->order_by_ns;
+    uint64_t queue_until = c->durable ? change_after_ms(ADMIT_AGAIN_MS) : c->order_by_ns;
     uint64_t call_until = queue_until + (uint64_t)kos->change_deadline_ms * NS_PER_MS;
     c->admit_reason = "no memory";
     c->pass = gate_enter(kos_gate(c->svc->kos, KOS_CHANGE), c->svc->reactor, queue_until, call_until,
@@ -323,7 +320,7 @@ static void on_order(void *arg, const struct kos_order *order)
         c->rec.kos_order_number = keep(&c->ordered, order->kos_order_number);
     }
     if (order->note) {
-        keep_notes(c, order->note, 1);
+        change_keep_notes(c, order->note, 1);
     }
     if (order->answer == KOS_APPLIED || order->answer == KOS_REFUSED) {
         outage_over(c->svc->shared);
@@ -333,7 +330,7 @@ static void on_order(void *arg, const struct kos_order *order)
 
 bool change_order_start(struct change *c)
 {
-    struct kos_caller caller = caller_of(c);
+    struct kos_caller caller = change_caller(c);
     struct gate_pass *pass = c->pass;
     c->pass = NULL; /* the call gives it back */
     c->attempts++;
@@ -398,7 +395,7 @@ void change_ended(struct change *c)
              log_int("milliseconds", r->processed_at - r->requested_at),
              log_str("reason", c->outcome_reason));
     FAILPOINT("change.outcome_stored");
-    tell_notes(c);
+    change_tell_notes(c);
     tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT);
     waiters_notify(c->svc->shared, r->request_id);
     FAILPOINT("change.ended");
@@ -448,79 +445,4 @@ bool change_drop_start(struct change *c)
 {
     c->drop = store_invalidate(c->svc->store, c->rec.line, on_dropped, c);
     return c->drop != NULL;
-}
-
-/* ---- waiting ---- */
-
-void change_wait_start(struct change *c, int64_t ms)
-{
-    uv_update_time(&c->svc->reactor->loop);
-    uv_timer_start(&c->wait, change_on_wait, (uint64_t)(ms > 0 ? ms : 0), 0);
-}
-
-enum phase change_again_later(struct change *c, enum phase same)
-{
-    (void)same;
-    change_wait_start(c, change_retry_delay_ms(c));
-    return PHASES;
-}
-
-int64_t change_retry_delay_ms(struct change *c)
-{
-    struct settle_rules rules = {.first_ms = 200, .max_ms = RETRY_MAX_MS};
-    return settle_delay_ms(c->retries++, &rules, (double)(random_u64() % 1000) / 1000.0);
-}
-
-/* ---- DOUBT, ASK ---- */
-
-struct settle_rules change_settle_rules(const struct change *c)
-{
-    const struct kos_config *kos = kos_settings(c->svc->kos);
-    return (struct settle_rules){.deduplicates = kos->deduplicates,
-                                 .horizon_ms = kos->settle_horizon_ms,
-                                 .first_ms = c->svc->config->settle_first_ms,
-                                 .max_ms = c->svc->config->settle_max_ms};
-}
-
-int64_t change_first_ask_ms(const struct change *c)
-{
-    return c->svc->config->settle_first_ms;
-}
-
-int64_t change_next_ask_ms(const struct change *c)
-{
-    struct settle_rules rules = change_settle_rules(c);
-    return settle_delay_ms(c->rec.checks, &rules, 0.5);
-}
-
-static void on_asked(void *arg, const struct kos_read *read)
-{
-    struct change *c = arg;
-    struct settle_rules rules = change_settle_rules(c);
-    FAILPOINT("change.asked");
-    c->request = NULL;
-    c->settle_step = settle_judge(&c->rec, read, clock_wall_ms(), &rules);
-    if (read->answer != KOS_UNAVAILABLE) {
-        outage_over(c->svc->shared);
-    }
-    keep_notes(c, read->notes, read->note_count);
-    tell_notes(c);
-    log_info("change.asked", log_str("requestId", c->rec.request_id), log_int("checks", c->rec.checks),
-             log_int("step", c->settle_step), log_str("reason", read->reason));
-    change_advance(c);
-}
-
-bool change_ask_start(struct change *c)
-{
-    const struct kos_config *kos = kos_settings(c->svc->kos);
-    struct kos_caller caller = caller_of(c);
-    char key[KEY_MAX];
-    redis_key_line(key, c->rec.line);
-    (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
-    c->request =
-        kos_inquiry(c->svc->kos, c->rec.line, &caller, after_ms(kos->inquiry_deadline_ms), on_asked, c);
-    if (!c->request) {
-        c->rec.next_check_at = clock_wall_ms() + change_retry_delay_ms(c);
-    }
-    return c->request != NULL;
 }

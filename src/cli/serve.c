@@ -58,6 +58,9 @@ static unsigned reactor_count(const struct http_config *http)
 static bool open_listeners(struct service *s, const struct http_config *http, char *err)
 {
     int64_t port = http->port;
+    if (!http_port_free(http->bind, port, err, ERROR_MAX)) {
+        return false;
+    }
     for (unsigned n = 0; n < s->count; n++) {
         s->instances[n].listen_fd = http_listen(http->bind, &port, err, ERROR_MAX);
         if (s->instances[n].listen_fd < 0) {
@@ -78,6 +81,18 @@ static bool make_redis_breaker(struct service *s, char *err)
     cfg.wait_max_ms = 5000;
     s->redis_breaker = breaker_create("redis", &cfg, err, ERROR_MAX);
     return s->redis_breaker != NULL;
+}
+
+/* The worst of the reactors: how late timers ran, a sign of overload. */
+static void collect_lag(void *arg)
+{
+    const struct service *s = arg;
+    uint64_t worst = 0;
+    for (unsigned n = 0; n < s->count; n++) {
+        uint64_t lag = s->instances[n].reactor.lag_ns;
+        worst = lag > worst ? lag : worst;
+    }
+    metric_set(&process_loop_lag, 0, (double)worst / 1e9);
 }
 
 /* What is shared by the reactors, in the order in which it depends on one another. */
@@ -103,6 +118,7 @@ static bool open_shared(struct service *s, char *err)
     s->shared.gates = &s->gates;
     metrics_on_scrape(kos_gates_collect, &s->gates);
     metrics_on_scrape(store_collect, NULL);
+    metrics_on_scrape(collect_lag, s);
     s->changes = change_shared_new(s->journal, s->history);
     return s->changes != NULL;
 }

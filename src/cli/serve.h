@@ -39,6 +39,8 @@ struct service {
     _Atomic int recovered; /* 0: not yet, 1: yes, -1: failed */
 };
 
+extern struct metric_family process_loop_lag; /* settings.c */
+
 /* --- instance.c: on the reactor's own thread --- */
 bool instance_start(struct reactor *r, void *instance);
 /* Runs fn on i's thread and waits for it. Main thread. */

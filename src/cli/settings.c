@@ -1,5 +1,6 @@
 /* settings.c - the joined tables: settings and metrics of all modules. */
 #include "cli/cli.h"
+#include "cli/serve.h"
 
 #include "pcs/api/api.h"
 
@@ -47,8 +48,14 @@ const struct config_section *const cli_sections[] = {
 };
 const size_t cli_section_count = sizeof cli_sections / sizeof cli_sections[0];
 
+struct metric_family process_loop_lag = {.name = "pcs_loop_lag_seconds",
+                                         .help = "How late the slowest reactor's last tick was",
+                                         .type = METRIC_GAUGE};
+static struct metric_family *const process_metrics[] = {&process_loop_lag};
+
 void cli_register_metrics(void)
 {
+    metrics_register(process_metrics, 1);
     http_metrics_bind(api_routes, api_route_count);
     metrics_register(http_metrics, http_metrics_count);
     metrics_register(api_metrics, api_metrics_count);

@@ -72,11 +72,17 @@ static bool connect_owner(struct pglink *l, const struct history_config *c, char
     return true;
 }
 
+static int version_at(const PGresult *applied, int row)
+{
+    return (int)strtol(PQgetvalue(applied, row, 0), NULL,
+                       10); /* an integer column: PostgreSQL's own digits */
+}
+
 /* The applied migration of a version; -1: not applied. */
 static int find_applied(const PGresult *applied, int version)
 {
     for (int i = 0; i < PQntuples(applied); i++) {
-        if (atoi(PQgetvalue(applied, i, 0)) == version) {
+        if (version_at(applied, i) == version) {
             return i;
         }
     }
@@ -111,7 +117,7 @@ static bool check_applied(const struct migration_files *files, const PGresult *a
         }
     }
     for (int i = 0; i < PQntuples(applied); i++) {
-        int version = atoi(PQgetvalue(applied, i, 0));
+        int version = version_at(applied, i);
         if (version > newest) {
             buf_printf(out, "%s is applied and not here: the database is newer\n", PQgetvalue(applied, i, 1));
         } else if (!has_file(files, version)) {

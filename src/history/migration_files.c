@@ -26,7 +26,7 @@ static int version_of(const char *name)
         return 0;
     }
     size_t word = strspn(name + 5, letters);
-    return word && strcmp(name + 5 + word, ".sql") == 0 ? atoi(name) : 0;
+    return word && strcmp(name + 5 + word, ".sql") == 0 ? (int)strtol(name, NULL, 10) : 0;
 }
 
 static bool sha256_hex(char out[SHA256_HEX_LEN + 1], const void *data, size_t len)
@@ -93,7 +93,7 @@ static bool add_file(struct migration_files *files, const char *name, char *err,
     struct migration *m = &grown[files->count++];
     memset(m, 0, sizeof *m);
     m->version = version;
-    strcpy(m->name, name);
+    memcpy(m->name, name, strlen(name) + 1); /* version_of() has judged its length */
     return true;
 }
 

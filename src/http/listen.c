@@ -39,6 +39,30 @@ static int64_t port_of(int fd)
                                          : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
+bool http_port_free(const char *bind_to, int64_t port, char *err, size_t errlen)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *found = NULL;
+    char service[24];
+    bool taken = false;
+    snprintf(service, sizeof service, "%lld", (long long)port);
+    if (port == 0 || getaddrinfo(bind_to, service, &hints, &found) != 0) {
+        return true; /* any port will do; a bad address is http_listen()'s to name */
+    }
+    int fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol), one = 1;
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        taken = bind(fd, found->ai_addr, found->ai_addrlen) != 0 && errno == EADDRINUSE;
+        close(fd);
+    }
+    freeaddrinfo(found);
+    if (taken) {
+        snprintf(err, errlen, "server.port: %lld on %s is in use by another program", (long long)port,
+                 bind_to);
+    }
+    return !taken;
+}
+
 int http_listen(const char *bind_to, int64_t *port, char *err, size_t errlen)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},

@@ -27,8 +27,8 @@ struct reactor_hook {
 struct reactor {
     uv_loop_t loop;
     struct mailbox inbox;
-    unsigned index;  /* 0..N-1 */
-    uint64_t lag_ns; /* how late the last tick was: the loop's lag, a sign of overload */
+    unsigned index;          /* 0..N-1 */
+    _Atomic uint64_t lag_ns; /* how late the last tick was: the loop's lag, a sign of overload */
     uv_async_t wake;
     uv_prepare_t turn_end;
     uv_timer_t tick;

@@ -135,6 +135,9 @@ extern const size_t http_metrics_count;
  * bound count as "unmatched". */
 void http_metrics_bind(const struct http_route *routes, size_t count);
 
+/* Is nobody listening there? With SO_REUSEPORT a second instance would silently share the port with the first and take
+ * half of its customers: asked once, before the first http_listen(). False: a sentence in err. */
+bool http_port_free(const char *bind, int64_t port, char *err, size_t errlen);
 /* A listening socket with SO_REUSEPORT on bind:port (port 0: any; *port is set). -1 with a sentence in err.
  */
 int http_listen(const char *bind, int64_t *port, char *err, size_t errlen);
