@@ -75,12 +75,13 @@ enum phase phase_intent_finish(struct change *c)
         c->durable = true;
         c->generation = c->op.generation;
         change_opened(c);
+        if (c->abandoned) { /* told 503 while the journal was at it: keep the word, send nothing */
+            c->rec.first_status = 503;
+            return change_not_sent(c, "time was up before the intent was durable");
+        }
         if (c->rec.state == CHANGE_ACCEPTED) {
             change_answer(c, VERDICT_ACCEPTED, c->rec.held ? "held" : "accepted");
             return c->rec.held ? PHASE_RETRY : PHASE_ADMIT;
-        }
-        if (c->abandoned) { /* told 503 while the journal was at it: keep the word, send nothing */
-            return change_not_sent(c, "time was up before the intent was durable");
         }
         return PHASE_ORDER;
     }
