@@ -2,6 +2,7 @@
 #include "history/batch.h"
 
 #include "history/row.h"
+#include "pcs/journal/row.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -39,7 +40,16 @@ static const char store_sql[] =
                                      "$23::bigint[], $24::text[],"
                                      " $25::text[], $26::bigint[], $27::text[], $28::bigint[]) AS r(a, b, c, "
                                      "d, e, f, g, h, i, j)"
-                                     " ON CONFLICT DO NOTHING RETURNING 1)"
+                                     " ON CONFLICT DO NOTHING RETURNING 1),"
+                                     " linked AS (INSERT INTO product_change.product_change_history_chain"
+                                     " (instance, seq, kind, request_id, requested_ms, key_id, previous, "
+                                     "digests,"
+                                     " salt, link) SELECT $1::text, r.a, r.b::smallint, r.c, r.d,"
+                                     " decode(r.e, 'hex'), decode(r.f, 'hex'), decode(r.g, 'hex'),"
+                                     " decode(r.h, 'hex'), decode(r.i, 'hex')"
+                                     " FROM unnest($29::bigint[], $30::bigint[], $31::text[], $32::bigint[],"
+                                     " $33::text[], $34::text[], $35::text[], $36::text[], $37::text[])"
+                                     " AS r(a, b, c, d, e, f, g, h, i) ON CONFLICT DO NOTHING)"
                                      " SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM noted)";
 
 struct column {
@@ -47,10 +57,6 @@ struct column {
     size_t offset;
     const char *(*make)(const struct change_record *r);
 };
-static const char *row_actor(const struct change_record *r)
-{
-    return r->actor ? r->actor : r->subject;
-}
 
 #define ROW(kind_, member)                                                                                   \
     {                                                                                                        \
@@ -61,23 +67,12 @@ static const char *row_actor(const struct change_record *r)
         .kind = KIND_MADE, .make = (function)                                                                \
     }
 static const struct column row_table[BATCH_ROW_COLUMNS] = {
-    ROW(KIND_TEXT, request_id),
-    ROW(KIND_OPTIONAL, requested_at),
-    ROW(KIND_TEXT, line),
-    ROW(KIND_TEXT, customer_id),
-    ROW(KIND_TEXT, current_code),
-    ROW(KIND_TEXT, current_name),
-    ROW(KIND_TEXT, target_code),
-    ROW(KIND_TEXT, target_name),
-    MADE(history_row_status),
-    MADE(history_row_result_code),
-    ROW(KIND_TEXT, result_message),
-    ROW(KIND_TEXT, failure_reason),
-    MADE(history_row_validation),
-    ROW(KIND_TEXT, kos_order_number),
-    ROW(KIND_OPTIONAL, validated_at),
-    ROW(KIND_OPTIONAL, processed_at),
-    MADE(row_actor),
+    ROW(KIND_TEXT, request_id),       ROW(KIND_OPTIONAL, requested_at), ROW(KIND_TEXT, line),
+    ROW(KIND_TEXT, customer_id),      ROW(KIND_TEXT, current_code),     ROW(KIND_TEXT, current_name),
+    ROW(KIND_TEXT, target_code),      ROW(KIND_TEXT, target_name),      MADE(change_row_status),
+    MADE(change_row_result_code),     ROW(KIND_TEXT, result_message),   ROW(KIND_TEXT, failure_reason),
+    MADE(history_row_validation),     ROW(KIND_TEXT, kos_order_number), ROW(KIND_OPTIONAL, validated_at),
+    ROW(KIND_OPTIONAL, processed_at), MADE(change_row_actor),
 };
 
 #define CALL(kind_, member)                                                                                  \
@@ -168,26 +163,66 @@ static void put_column(struct buf *out, const struct column *c, const void *reco
     buf_putc(out, '}');
 }
 
+/* One link as the next element of each of its columns. */
+static void put_link(struct buf *columns, const struct chain_link *l)
+{
+    char hex[2 * CHAIN_DIGESTS + 1];
+    for (size_t i = 0; i < BATCH_LINK_COLUMNS; i++) {
+        if (columns[i].len > 1) { /* more than the '{' */
+            buf_putc(&columns[i], ',');
+        }
+    }
+    buf_put_i64(&columns[0], l->seq);
+    buf_put_i64(&columns[1], l->kind);
+    put_text(&columns[2], l->request_id);
+    buf_put_i64(&columns[3], l->requested_at);
+    put_text(&columns[4], chain_hex(hex, l->key_id, CHAIN_KEY_ID));
+    put_text(&columns[5], chain_hex(hex, l->previous, CHAIN_HASH));
+    put_text(&columns[6], l->kind == CHAIN_ROW ? chain_hex(hex, l->digests, CHAIN_DIGESTS) : "");
+    put_text(&columns[7], l->salted ? chain_hex(hex, l->salt, CHAIN_SALT) : NULL);
+    put_text(&columns[8], chain_hex(hex, l->link, CHAIN_HASH));
+}
+
+static void put_links(struct buf *columns, const struct batch_input *in)
+{
+    for (size_t i = 0; i < BATCH_LINK_COLUMNS; i++) {
+        buf_reset(&columns[i]);
+        buf_putc(&columns[i], '{');
+    }
+    for (size_t i = 0; i < in->row_count; i++) {
+        if (in->links[i].seq) {
+            put_link(columns, &in->links[i]);
+        }
+    }
+    for (size_t i = 0; i < in->loose_count; i++) {
+        put_link(columns, &in->loose[i]);
+    }
+    for (size_t i = 0; i < BATCH_LINK_COLUMNS; i++) {
+        buf_putc(&columns[i], '}');
+    }
+}
+
 enum fault history_batch_store(struct batch *b, struct pglink *l, const char *instance,
-                               const struct change_record *rows, size_t row_count,
-                               const struct journal_call *calls, size_t call_count, uint64_t deadline_ns,
+                               const struct batch_input *in, uint64_t deadline_ns,
                                struct batch_counts *counts)
 {
     const char *values[1 + BATCH_COLUMNS] = {instance};
     PGresult *result = NULL;
+    struct buf *out = b->columns;
+    for (size_t i = 0; i < BATCH_ROW_COLUMNS; i++) {
+        put_column(out++, &row_table[i], in->rows, sizeof *in->rows, in->row_count);
+    }
+    for (size_t i = 0; i < BATCH_CALL_COLUMNS; i++) {
+        put_column(out++, &call_table[i], in->calls, sizeof *in->calls, in->call_count);
+    }
+    put_links(out, in);
     for (size_t i = 0; i < BATCH_COLUMNS; i++) {
-        struct buf *out = &b->columns[i];
-        if (i < BATCH_ROW_COLUMNS) {
-            put_column(out, &row_table[i], rows, sizeof *rows, row_count);
-        } else {
-            put_column(out, &call_table[i - BATCH_ROW_COLUMNS], calls, sizeof *calls, call_count);
-        }
-        if (!buf_ok(out)) {
+        if (!buf_ok(&b->columns[i])) {
             l->sqlstate[0] = '\0';
             snprintf(l->error, sizeof l->error, "no memory for a batch");
             return FAULT_BUSY;
         }
-        values[i + 1] = out->data;
+        values[i + 1] = b->columns[i].data;
     }
     enum fault f = pglink_run(l, store_name, 1 + BATCH_COLUMNS, values, deadline_ns, &result);
     if (f == FAULT_NONE) {

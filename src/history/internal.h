@@ -42,7 +42,7 @@ struct worker {
     bool loaded;    /* pull holds rows or calls that PostgreSQL does not have yet */
     bool *row_dead; /* parallel to pull.list */
     size_t row_room;
-    int64_t *acked; /* seqs of rows, then of calls, while ack is busy */
+    int64_t *acked; /* seqs of rows, then of calls, then of loose links, while ack is busy */
     size_t ack_room;
 
     int months[64]; /* year * 12 + month whose partitions are known to be there */

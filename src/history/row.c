@@ -1,68 +1,21 @@
 /* row.c - change_record <-> product_change_history. */
 #include "history/row.h"
 
-#include "pcs/core/json.h"
 #include "pcs/core/log.h"
+#include "pcs/journal/row.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define VALIDATION_MAX ((size_t)64 * 1024)
-
-/* The result codes that are ours, one for each way to end (CONTRACT.md 1, Result). */
-static const struct {
-    const char *code;
-    enum change_state state;
-} own_codes[] = {
-    {"0000", CHANGE_COMPLETED},          {"VALIDATION_FAILED", CHANGE_INVALID},
-    {"NOT_APPLIED", CHANGE_NOT_APPLIED}, {"KOS_UNAVAILABLE", CHANGE_NOT_SENT},
-    {"CANCELLED", CHANGE_CANCELLED},     {"EXPIRED", CHANGE_EXPIRED},
-};
-#define OWN_CODES (sizeof own_codes / sizeof *own_codes)
-
-const char *history_row_status(const struct change_record *r)
-{
-    return r->state == CHANGE_COMPLETED ? "COMPLETED" : "FAILED";
-}
-
-const char *history_row_result_code(const struct change_record *r)
-{
-    if (r->result_code) {
-        return r->result_code;
-    }
-    for (size_t i = 0; i < OWN_CODES; i++) {
-        if (own_codes[i].state == r->state) {
-            return own_codes[i].code;
-        }
-    }
-    return "UNKNOWN"; /* refused, and KOS's code was not kept */
-}
-
-enum change_state history_row_state(const char *status, const char *result_code)
-{
-    if (strcmp(status, "COMPLETED") == 0) {
-        return CHANGE_COMPLETED;
-    }
-    for (size_t i = 1; i < OWN_CODES; i++) {
-        if (strcmp(own_codes[i].code, result_code) == 0) {
-            return own_codes[i].state;
-        }
-    }
-    return CHANGE_REFUSED;
-}
-
 const char *history_row_validation(const struct change_record *r)
 {
-    static const struct json_limits limits = {VALIDATION_MAX, 16, 64, true};
-    struct json_error error;
-    const char *text = r->validation_json;
-    if (!text || json_check(text, strlen(text), &limits, &error)) {
-        return text;
+    const char *reason = NULL, *text = change_row_validation(r, &reason);
+    if (reason) {
+        log_error("history.validation_dropped", log_str("requestId", r->request_id),
+                  log_str("reason", reason));
     }
-    log_error("history.validation_dropped", log_str("requestId", r->request_id),
-              log_str("reason", error.reason));
-    return NULL;
+    return text;
 }
 
 #define MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
@@ -115,7 +68,7 @@ bool history_row_read(const PGresult *result, int row, int first, struct change_
         *(const char **)(void *)member = copy;
     }
     out->subject = out->actor;
-    out->state = history_row_state(PQgetvalue(result, row, first + COLUMN_STATUS),
-                                   PQgetvalue(result, row, first + COLUMN_RESULT_CODE));
+    out->state = change_row_state(PQgetvalue(result, row, first + COLUMN_STATUS),
+                                  PQgetvalue(result, row, first + COLUMN_RESULT_CODE));
     return true;
 }

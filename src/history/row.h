@@ -1,12 +1,7 @@
 /* row.h - a change's record and its row in product_change_history.
  *
- *   row                                   record
- *   status COMPLETED                      COMPLETED
- *   status FAILED, result_code            VALIDATION_FAILED: INVALID; NOT_APPLIED; KOS_UNAVAILABLE: NOT_SENT;
- *                                         CANCELLED; EXPIRED; any other (KOS's own): REFUSED
- *   actor                                 actor, and subject (the row knows no other)
- *
- * The rest has the same name, and what the row does not have is absent in the record. */
+ * Which column is which member: pcs/journal/row.h. A row knows the actor and no other subject; what it does not have is
+ * absent in the record. */
 #ifndef HISTORY_ROW_H
 #define HISTORY_ROW_H
 
@@ -16,11 +11,6 @@
 #include <libpq-fe.h>
 #include <stddef.h>
 
-/* COMPLETED or FAILED. */
-const char *history_row_status(const struct change_record *r);
-/* The record's result_code; the state's own when there is none (never NULL). */
-const char *history_row_result_code(const struct change_record *r);
-enum change_state history_row_state(const char *status, const char *result_code);
 /* The record's validation if PostgreSQL's jsonb takes it, else NULL (told in the log): the change's outcome
  * is not lost over its details. */
 const char *history_row_validation(const struct change_record *r);

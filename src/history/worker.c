@@ -154,7 +154,7 @@ static bool pull(struct worker *w)
         journal_op_clear(&w->pull);
         return false;
     }
-    w->loaded = w->pull.list_count || w->pull.call_count;
+    w->loaded = w->pull.list_count || w->pull.call_count || w->pull.loose_count;
     if (!w->loaded) {
         journal_op_clear(&w->pull);
     }
@@ -165,7 +165,7 @@ static bool pull(struct worker *w)
  * answered after it. Its numbers are copied, since pull's memory goes. */
 static bool acknowledge(struct worker *w)
 {
-    size_t rows = 0, need = w->pull.list_count + w->pull.call_count;
+    size_t rows = 0, calls = w->pull.call_count, need = w->pull.list_count + calls + w->pull.loose_count;
     history_worker_await(w, &w->ack_busy);
     if (need > w->ack_room) {
         int64_t *grown = realloc(w->acked, need * sizeof *grown);
@@ -187,7 +187,12 @@ static bool acknowledge(struct worker *w)
         w->acked[rows + i] = w->pull.calls[i].seq;
     }
     w->ack.ack_calls = w->acked + rows;
-    w->ack.ack_call_count = w->pull.call_count;
+    w->ack.ack_call_count = calls;
+    for (size_t i = 0; i < w->pull.loose_count; i++) {
+        w->acked[rows + calls + i] = w->pull.loose[i].seq;
+    }
+    w->ack.ack_links = w->acked + rows + calls;
+    w->ack.ack_link_count = w->pull.loose_count;
     w->ack_busy = true;
     if (!journal_submit(&w->ack)) {
         w->ack_busy = false;

@@ -1,7 +1,8 @@
-/* history_worker_store.c - one batch into PostgreSQL, and the rows that PostgreSQL will never take.
+/* worker_store.c - one batch into PostgreSQL, and the rows that PostgreSQL will never take.
  *
  * A batch is one statement. If a row is refused for itself (FAULT_ROW), the batch is halved until the row
- * stands alone; each half is a statement and a commit of its own, which the repeated rows do not mind. */
+ * stands alone; each half is a statement and a commit of its own, which the repeated rows do not mind. A row goes with its
+ * link in one statement; of a row that is refused, the journal gives out the link alone the next time. */
 #include "history/internal.h"
 #include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
@@ -12,18 +13,46 @@
 
 #define STORE_NS (15 * NS_PER_SEC)
 
-static enum fault store(struct worker *w, size_t row, size_t rows, size_t call, size_t calls)
+static enum fault store_input(struct worker *w, const struct batch_input *in)
 {
     struct batch_counts counts = {0};
-    const struct change_record *list = w->pull.list;
-    const struct journal_call *notes = w->pull.calls;
     enum fault f =
-        history_batch_store(&w->batch, &w->link, w->h->instance, rows ? list + row : list, rows,
-                            calls ? notes + call : notes, calls, clock_mono_ns() + STORE_NS, &counts);
+        history_batch_store(&w->batch, &w->link, w->h->instance, in, clock_mono_ns() + STORE_NS, &counts);
     if (f == FAULT_NONE) {
         metric_add(&history_rows, ROWS_STORED, counts.rows);
-        metric_add(&history_rows, ROWS_DUPLICATE, rows - counts.rows);
+        metric_add(&history_rows, ROWS_DUPLICATE, in->row_count - counts.rows);
         metric_add(&history_rows, ROWS_CALL_STORED, counts.calls);
+    }
+    return f;
+}
+
+/* rows from `row` on, calls from `call` on. */
+static enum fault store(struct worker *w, size_t row, size_t rows, size_t call, size_t calls)
+{
+    struct batch_input in = {.row_count = rows, .call_count = calls};
+    if (rows) {
+        in.rows = w->pull.list + row;
+        in.links = w->pull.links + row;
+    }
+    if (calls) {
+        in.calls = w->pull.calls + call;
+    }
+    return store_input(w, &in);
+}
+
+/* Links without rows, one by one: something in the batch was refused. A link has nothing in it that PostgreSQL refuses;
+ * should it all the same, the chain has a gap, which verify-history finds, and the others go on. */
+static enum fault store_loose(struct worker *w)
+{
+    enum fault f = FAULT_NONE;
+    for (size_t i = 0; i < w->pull.loose_count && f == FAULT_NONE; i++) {
+        const struct batch_input in = {.loose = &w->pull.loose[i], .loose_count = 1};
+        f = store_input(w, &in);
+        if (f == FAULT_ROW) {
+            log_error("history.link_refused", log_int("seq", in.loose->seq),
+                      log_str("sqlstate", w->link.sqlstate));
+            f = FAULT_NONE;
+        }
     }
     return f;
 }
@@ -124,11 +153,14 @@ enum fault history_worker_store(struct worker *w)
     }
     enum fault f = history_worker_months_of_rows(w);
     if (f == FAULT_NONE) {
-        f = store(w, 0, rows, 0, calls);
+        const struct batch_input all = {w->pull.list,  w->pull.links,      rows, w->pull.calls, calls,
+                                        w->pull.loose, w->pull.loose_count};
+        f = store_input(w, &all);
     }
     if (f == FAULT_ROW) {
         f = bisect(w, 0, rows, false);
         f = f == FAULT_NONE ? bisect(w, 0, calls, true) : f;
+        f = f == FAULT_NONE ? store_loose(w) : f;
     }
     return f;
 }
