@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
+from harness import service as service_module  # noqa: E402
 from harness.world import Session, World  # noqa: E402
 
 
@@ -69,3 +70,19 @@ def customer(world):
 def family(request):
     """Both families of paths."""
     return request.param
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what its services logged meanwhile (requests left out)."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    world = getattr(item, "funcargs", {}).get("world")
+    mine = [s for s in service_module.STARTED if s.process and (s.process.running() or s is service_module.STARTED[-1])]
+    for s in mine[-3:]:
+        lines = [line for line in s.process.log().splitlines() if '"http.request"' not in line]
+        report.sections.append((f"log of {s.name} on {s.port}", "\n".join(lines[-25:])))
+    if world and world.mvno.process.running():
+        report.sections.append(("MVNO AP", str(world.mvno.stats())))

@@ -11,6 +11,9 @@ import requests
 from . import ports
 from .proc import Process, wait_until_up
 
+# Every service that was started, newest last: what a failed test shows of them.
+STARTED = []
+
 FULL_LINE = re.compile(r"(?<![0-9A-Za-z-])010-?\d{4}-?\d{4}(?![0-9A-Za-z-])")
 
 
@@ -32,6 +35,7 @@ class Service:
         self.exit_code = None
         self.process = None
         self.logs_read = []
+        STARTED.append(self)
         self.start(ready)
 
     def start(self, ready=True):
