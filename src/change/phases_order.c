@@ -42,6 +42,9 @@ enum phase phase_intent_begin(struct change *c)
         c->rec.held = c->holding;
         c->rec.expires_at = now + c->svc->config->max_hold_ms;
         c->rec.first_status = 202;
+        if (c->holding) {
+            c->rec.loaded_at = now; /* nothing is sent on what was loaded: it is loaded again before SEND */
+        }
     } else {
         c->rec.state = CHANGE_SENDING;
         c->rec.sent_at = now;
