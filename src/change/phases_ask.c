@@ -150,7 +150,13 @@ enum phase phase_elsewhere_finish(struct change *c)
 
 enum phase phase_load_begin(struct change *c)
 {
-    return change_load_start(c) ? PHASE_WAIT : change_end_with(c, VERDICT_UNAVAILABLE, "no memory");
+    if (c->durable && clock_wall_ms() >= c->rec.expires_at) {
+        return PHASE_RETRY; /* it expires there: nothing is sent after the time that the customer was told */
+    }
+    if (!change_load_start(c)) {
+        return c->durable ? PHASE_RETRY : change_end_with(c, VERDICT_UNAVAILABLE, "no memory");
+    }
+    return PHASE_WAIT;
 }
 
 enum phase phase_load_finish(struct change *c)

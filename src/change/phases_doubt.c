@@ -30,13 +30,15 @@ enum phase phase_retry_finish(struct change *c)
 {
     c->holding = false;
     if (change_kos_looks_out(c)) {
+        c->paced = false;
         return PHASE_RETRY;
     }
     if (c->rec.held && !c->paced) {
         c->paced = true;
         int64_t turn = pace_take(c->svc->shared, c->svc->config->release_rate, clock_mono_ns());
+        int64_t left = c->rec.expires_at - clock_wall_ms();
         if (turn > 0) {
-            change_wait_start(c, turn);
+            change_wait_start(c, turn < left ? turn : left);
             return PHASE_WAIT;
         }
     }
