@@ -286,6 +286,7 @@ void change_time_up(struct change *c)
                                   .recorded = true,
                                   .reason = "in doubt when the time was up"};
         change_answer_with(c, &a);
+        c->rec.first_status = 202; /* also over what an outcome that was not stored had noted */
         tell_answered(c->svc, c->rec.request_id, 202);
     } else {
         c->abandoned = true;
