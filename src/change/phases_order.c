@@ -191,7 +191,6 @@ enum phase phase_outcome_begin(struct change *c)
 
 enum phase phase_outcome_finish(struct change *c)
 {
-    c->event.event_id = NULL;
     if (c->op.status == JOURNAL_OK) {
         c->generation = c->op.generation;
         change_ended(c);

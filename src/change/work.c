@@ -368,7 +368,9 @@ void change_note_held(struct change *c)
 void change_make_event(struct change *c)
 {
     enum delivery_type type = DELIVERY_FAILED;
-    c->event.event_id = NULL;
+    if (c->event.event_id) {
+        return; /* made when this outcome was first offered to the journal, which could not store it */
+    }
     if (c->rec.state == CHANGE_COMPLETED) {
         type = DELIVERY_COMPLETED;
     } else if (c->rec.state == CHANGE_NOT_SENT) {
