@@ -71,9 +71,13 @@ enum phase phase_doubt_finish(struct change *c)
     if (c->op.status == JOURNAL_NOT_FOUND || c->op.status == JOURNAL_CONFLICT) {
         return change_settled_elsewhere(c);
     }
-    if (c->rec.on_operator_list || c->svc->draining) {
+    bool listed = c->rec.on_operator_list && c->op.status == JOURNAL_OK;
+    if (listed || c->svc->draining) {
         change_time_up(c);
         return PHASE_END;
+    }
+    if (c->rec.on_operator_list) { /* no operator can see it: asked again, and put on the list then */
+        c->rec.next_check_at = clock_wall_ms() + change_next_ask_ms(c);
     }
     change_wait_start(c, c->rec.next_check_at - clock_wall_ms());
     return PHASE_WAIT;
