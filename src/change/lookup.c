@@ -17,7 +17,7 @@ struct change_lookup {
     struct history_query query;
     struct redis_call *redis;
     char request_id[UUID_LEN + 1];
-    bool redis_out, in_flight, cancelled;
+    bool journal_out, in_flight, cancelled;
     change_looked_up done;
     void *arg;
 };
@@ -46,8 +46,8 @@ static void on_history(struct history_query *q)
     if (q->status == HISTORY_OK && q->count == 1) {
         lookup_end(l, FOUND_ELSEWHERE, &q->rows[0]);
     } else {
-        lookup_end(l, q->status == HISTORY_OK || q->status == HISTORY_NOT_FOUND ? FOUND_NOT : FOUND_UNKNOWN,
-                   NULL);
+        bool certain = (q->status == HISTORY_OK || q->status == HISTORY_NOT_FOUND) && !l->journal_out;
+        lookup_end(l, certain ? FOUND_NOT : FOUND_UNKNOWN, NULL);
     }
 }
 
@@ -89,6 +89,7 @@ static void on_journal(struct journal_op *op)
         lookup_end(l, FOUND_HERE, &op->found);
         return;
     }
+    l->journal_out = op->status != JOURNAL_NOT_FOUND;
     redis_key_request(key, l->request_id);
     struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
     l->redis = redis_command(l->svc->redis, 0, on_redis, l, args, 2);
