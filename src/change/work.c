@@ -54,8 +54,8 @@ static void on_foreign_holder(void *arg, enum redis_outcome outcome, const redis
 {
     struct change *c = arg;
     c->hold_call = NULL;
-    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING) {
-        uuid_parse(reply->str, reply->len, c->foreign_id);
+    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING && !c->foreign_is_key) {
+        uuid_parse(reply->str, reply->len, c->foreign_id); /* the key's change, if there is one, goes first */
     }
     if (!c->foreign_id[0]) {
         c->hold_answer = HOLD_UNKNOWN; /* gone again, or garbage: it guards nothing */
@@ -353,6 +353,7 @@ void change_opened(struct change *c)
     c->owned = owned_add(c->svc->shared, c->rec.request_id, c->svc);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
+    c->held = true; /* or taken now, if Redis was away when the request came: to be given back either way */
     tell_shared(c->svc, &c->rec, true);
     FAILPOINT("change.opened");
 }
