@@ -236,8 +236,10 @@ void change_on_journal(struct journal_op *op)
 {
     struct change *c = op->arg;
     c->in_flight = false;
-    if (c->svc->destroying) {
-        change_let_go(c); /* the process ends; the journal has it */
+    if (c->svc->destroying) { /* the process ends; the journal has it, and who still waits is told how it stands */
+        c->durable |= op->verb == JOURNAL_INTENT && op->status == JOURNAL_OK;
+        change_time_up(c);
+        change_let_go(c);
         return;
     }
     change_advance(c);
