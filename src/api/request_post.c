@@ -67,7 +67,7 @@ static void answer_denied(struct posting *p, const struct change_answer *a)
 {
     struct http_request *rq = p->rq;
     char reason[512];
-    if (rq->route->family == HTTP_FRONTEND) {
+    if (rq->route->family == HTTP_FRONTEND && !a->replayed) { /* a replay denies only what was a 409 first */
         send_result(rq, 200, a->record, a->replayed, p->async);
         return;
     }
