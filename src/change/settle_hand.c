@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TAKE_UP_MS 20 /* not yet due when it is taken up, so that no back-off is put in its place */
+
 _Static_assert(CHANGE_KEY_MAX == KEY_MAX, "one length of keys");
 
 /* A question to the machine that has the change, on that machine's reactor, and its answer back. */
@@ -172,7 +174,7 @@ static void ask_anew(struct hand *h)
 {
     struct change_record r = h->record;
     r.on_operator_list = false;
-    r.next_check_at = clock_wall_ms();
+    r.next_check_at = clock_wall_ms() + TAKE_UP_MS;
     hand_end(h, change_take_up(h->svc, &r) ? HAND_OK : HAND_UNAVAILABLE, &r);
 }
 
