@@ -64,11 +64,6 @@ static const struct config_setting settings[] = {
      .max = "1h",
      .help = "life of an idle connection, and time for an answer to be taken; longer than the gateway's "
              "keep-alive"},
-    {.name = "server.strict_spacing",
-     .type = CONFIG_BOOL,
-     .offset = OFFSET(strict_spacing),
-     .default_text = "true",
-     .help = "refuse headers without a space after the colon; false: serve them, then close the connection"},
     {.name = "cors.allowed_origins",
      .type = CONFIG_LIST,
      .offset = OFFSET(cors_allowed_origins),

@@ -2,8 +2,8 @@
  *
  * libmicrohttpd 0.9.75 accepts heads that a gateway in front may understand otherwise (request smuggling,
  * PITFALLS.md 1): Content-Length with Transfer-Encoding, doubled ones, folded lines, NUL, bare LF. What it
- * hides from the application shows in the arithmetic: the bytes it consumed must be exactly those of the head
- * written in canonical form. One walk over the headers does all checks and remembers the headers that the
+ * hides from the application shows in the arithmetic: the bytes it consumed must be exactly those of the lines it
+ * tells, and each line must follow the one before it. One walk over the headers does all checks and remembers the headers that the
  * service knows. */
 #include "http/internal.h"
 
@@ -13,9 +13,12 @@
 #define INDEX_ENTRY                                                                                          \
     64 /* libmicrohttpd's bookkeeping of one header, cookie or argument in the connection's pool */
 
+#define BLANKS_MAX 256 /* between a colon and its value */
+
 struct walk {
     struct request *rq;
-    size_t canonical; /* bytes of the headers written as "name: value\r\n" */
+    size_t canonical;    /* bytes of the headers as they came: name, colon, blanks, value, CRLF */
+    uintptr_t next_line; /* where the next header has to begin if this one ended in CRLF; 0: not known */
     size_t count;
     size_t cookie_bytes, cookies;
     const char *wrong;
@@ -123,19 +126,46 @@ static void remember(struct walk *w, int known, const char *value, size_t len)
     }
 }
 
+/* The bytes between a name and its value: the colon and blanks (RFC 9112 5.1 allows none, one or many). The library
+ * parses in place, so the pointers tell; where they do not, the usual form is assumed. */
+static size_t colon_and_blanks(const char *name, size_t name_len, const char *value)
+{
+    uintptr_t from = (uintptr_t)name + name_len, to = (uintptr_t)value;
+    if (to <= from || to - from > BLANKS_MAX) {
+        return 2;
+    }
+    for (const char *p = name + name_len + 1; p < value; p++) {
+        if (*p != ' ' && *p != '\t') {
+            return 2;
+        }
+    }
+    return to - from;
+}
+
+/* Each header line has to follow the one before it after exactly CRLF: a bare LF or a folded line does not. */
+static bool follows(struct walk *w, const char *name, const char *value, size_t value_len)
+{
+    bool ok = !w->next_line || w->next_line == (uintptr_t)name;
+    w->next_line = value ? (uintptr_t)value + value_len + 2 : 0;
+    return ok;
+}
+
 static enum MHD_Result visit(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                              const char *value, size_t value_len)
 {
     struct walk *w = cls;
     (void)kind;
+    bool in_order = follows(w, name, value, value_len);
+    w->count++;
+    w->canonical += name_len + (value ? colon_and_blanks(name, name_len, value) : 2) + value_len + 2;
     if (!value) {
         value = "";
         value_len = 0;
     }
-    w->count++;
-    w->canonical += name_len + 2 + value_len + 2;
     const char *wrong = NULL;
-    if (!is_token(name, name_len)) {
+    if (!in_order) {
+        wrong = "a header line does not follow the one before it after CRLF";
+    } else if (!is_token(name, name_len)) {
         wrong = "a header name holds characters that it must not";
     } else if (!value_sound(value, value_len)) {
         wrong = "a header value holds a control character";
@@ -196,6 +226,9 @@ static const char *check_request_line(const struct request *rq, const char *vers
     if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0) {
         return "the version is neither HTTP/1.1 nor HTTP/1.0";
     }
+    if (!rq->known[KNOWN_HOST] && strcmp(version, MHD_HTTP_VERSION_1_1) == 0) {
+        return "HTTP/1.1 needs a Host"; /* ours to say: the library would answer in HTML */
+    }
     if (rq->pub.path[0] != '/') {
         return "the request target is not an absolute path";
     }
@@ -221,18 +254,14 @@ static const char *check_request_line(const struct request *rq, const char *vers
 
 /* The bytes that libmicrohttpd consumed against the canonical form. Folding, NUL, bare LF, leading junk and
  * stray blanks all show as a difference. */
-static const char *check_spacing(struct request *rq, const struct walk *w, const char *version, size_t head)
+static const char *check_spacing(const struct request *rq, const struct walk *w, const char *version,
+                                 size_t head)
 {
     size_t canonical = strlen(rq->pub.method) + 1 + rq->uri_len + 1 + strlen(version) + 2 + w->canonical + 2;
     if (head == canonical) {
         return NULL;
     }
-    /* "Name:value" is legal, if unusual. Bare LFs cannot be told from it, so nothing after it is trusted. */
-    if (!rq->pub.server->config->strict_spacing && head < canonical && canonical - head <= w->count) {
-        rq->close = true;
-        return NULL;
-    }
-    return "the request head is not in canonical form (one space after the colon, CRLF, no folding)";
+    return "the request head is not in canonical form (CRLF, no folding, no NUL)";
 }
 
 /* What the head, its index and the head of our answer need must fit into the pool, else the answer would be

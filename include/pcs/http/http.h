@@ -124,7 +124,6 @@ struct http_config {
     int64_t threads;           /* 0: one a core */
     int64_t connection_limit;  /* a reactor */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
-    bool strict_spacing; /* refuse "Name:value" without a space instead of serving with Connection: close */
     struct config_list cors_allowed_origins;
 };
 extern const struct config_section http_config_section;

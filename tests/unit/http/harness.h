@@ -43,8 +43,7 @@ UNUSED static struct http_config default_config(void)
                                 .connection_limit = 4000,
                                 .header_timeout_ms = 10000,
                                 .body_timeout_ms = 10000,
-                                .idle_timeout_ms = 75000,
-                                .strict_spacing = true};
+                                .idle_timeout_ms = 75000};
 }
 
 static bool fixture_on_start(struct reactor *r, void *arg)
