@@ -49,6 +49,8 @@ enum phase phase_intent_begin(struct change *c)
         c->rec.state = CHANGE_SENDING;
         c->rec.sent_at = now;
     }
+    /* before it can be listed as open: a recovery that is still reading pages must not take it up beside us */
+    c->owned = c->owned || owned_add(c->svc->shared, c->rec.request_id, c->svc);
     change_drop_ahead(c);
     return change_submit_op(c, JOURNAL_INTENT);
 }

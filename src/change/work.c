@@ -350,7 +350,6 @@ void change_opened(struct change *c)
     char key[KEY_MAX];
     change_note_held(c);
     bypass_add(c->rec.line, c->generation);
-    c->owned = owned_add(c->svc->shared, c->rec.request_id, c->svc);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
     c->held = true; /* or taken now, if Redis was away when the request came: to be given back either way */
