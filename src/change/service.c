@@ -261,7 +261,7 @@ size_t change_service_busy(const struct change_service *svc)
 {
     size_t n = 0;
     for (const struct change *c = svc->changes; c; c = c->next) {
-        n += c->order_under_way || c->in_flight || !c->answered;
+        n += c->order_under_way || c->in_flight || c->phase == PHASE_OUTCOME || !c->answered;
     }
     return n;
 }
