@@ -62,6 +62,8 @@ static void recovery_ready(struct recovery *rec, bool ok)
     }
 }
 
+static void on_forward_later(uv_timer_t *timer);
+
 static void on_open_page(struct journal_op *op)
 {
     struct change_service *svc = op->arg;
@@ -70,6 +72,10 @@ static void on_open_page(struct journal_op *op)
     if (op->status != JOURNAL_OK) {
         rec->in_flight = false;
         log_error("recovery.failed", log_str("status", journal_status_name(op->status)));
+        if (rec->first_done && !svc->destroying) { /* the rest must not stay behind for ever */
+            uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
+            return;
+        }
         recovery_ready(rec, false);
         recovery_end(svc);
         return;
@@ -155,6 +161,7 @@ struct forward_one {
 
 static void on_forward_later(uv_timer_t *timer)
 {
+    change_service_recover_more(timer->data);
     change_service_forward_invalidations(timer->data);
 }
 
