@@ -39,6 +39,10 @@ bool api_gate(struct http_request *rq)
     struct api *api = api_of(rq);
     const char *header = http_header(rq, "Authorization"), *reason = NULL;
     const struct identity *identity = NULL;
+    if (change_service_ending(api->changes)) { /* its answer would come to a request that has been freed */
+        fail_unavailable(rq, &http_problem_service_unavailable, 0, "the service is ending");
+        return false;
+    }
     enum identity_result result = identity_authenticate(api->identities, header, header ? strlen(header) : 0,
                                                         clock_wall_ms() / 1000, &identity, &reason);
     if (result == IDENTITY_OK) {

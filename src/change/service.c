@@ -285,6 +285,11 @@ void change_service_let_go(struct change_service *svc)
     }
 }
 
+bool change_service_ending(const struct change_service *svc)
+{
+    return svc->destroying;
+}
+
 bool change_service_idle(const struct change_service *svc)
 {
     return svc->count == 0 && svc->tells == 0 && !(svc->recovery && svc->recovery->in_flight);

@@ -25,6 +25,7 @@
 
 #define DRAIN_EXTRA_MS   2000 /* over the longest request */
 #define LET_GO_MS        3000
+#define LAST_ANSWERS_MS  5000 /* over a read's deadline */
 #define HISTORY_GRACE_MS 1000
 #define POLL_MS          5
 
@@ -175,6 +176,11 @@ static void note_busy(struct instance *i)
     i->says = instance_busy(i);
 }
 
+static void note_unanswered(struct instance *i)
+{
+    i->says = http_server_pending(i->server) > 0;
+}
+
 static void note_not_idle(struct instance *i)
 {
     i->says = !instance_idle(i);
@@ -226,6 +232,9 @@ static int end_service(struct service *s)
         journal_close(s->journal);
         _exit(EXIT_FAILURE);
     }
+    /* What came on an idle connection between the last look of the drain and letting go (since then the gate
+     * refuses) has work under way that would answer after the request was freed. */
+    (void)wait_until_none(s, note_unanswered, LAST_ANSWERS_MS);
     phase("close");
     each(s, instance_free);
     for (unsigned n = 0; n < s->count; n++) {

@@ -60,6 +60,8 @@ void change_service_drain(struct change_service *svc);
 size_t change_service_busy(const struct change_service *svc);
 /* The process ends: every remaining change is let go as soon as the journal has answered it. */
 void change_service_let_go(struct change_service *svc);
+/* From then on: nothing may be begun any more, whatever it would be about. */
+bool change_service_ending(const struct change_service *svc);
 /* Nothing of the service is under way any more: it may be freed. */
 bool change_service_idle(const struct change_service *svc);
 void change_service_free(struct change_service *svc);
