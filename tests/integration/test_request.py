@@ -278,6 +278,7 @@ def test_change_in_progress_names_the_change_that_runs(world, customer, kos, fam
     assert reply.headers["Location"] == customer.api.on(family).change_path(request_id)
     # Ahead of SAME_PRODUCT and of the load.
     customer.api.change(customer.body("LTE_BASIC")).expect(409, "CHANGE_IN_PROGRESS")
+    assert customer.api.history().data["pagination"]["totalElements"] == 1, "not recorded"
     kos.clear(gate)
     assert customer.api.result(request_id, wait=10).data["processStatus"] == "COMPLETED"
     customer.product = "LTE_PLUS"

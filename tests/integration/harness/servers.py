@@ -117,7 +117,7 @@ class Postgres:
 
     def close(self):
         if self.process.running():
-            self.process.stop(signal.SIGINT, seconds=20)
+            self.process.stop(signal.SIGQUIT, seconds=20)  # at once: nobody wants its data any more
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
