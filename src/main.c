@@ -1,5 +1,6 @@
 /* main.c - options and commands; the service itself is in cli/serve.c. */
 #include "cli/cli.h"
+#include "cli/client.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -30,36 +31,42 @@ static const struct option options[] = {
 static const struct command {
     const char *name;
     int (*run)(const char *config_file);
+    int (*client)(const char *config_file, int argc, char **argv); /* reads its own words and options */
 } commands[] = {
-    {"serve", cli_serve},
-    {"migrate", cli_migrate},
+    {"serve", cli_serve, NULL},       {"migrate", cli_migrate, NULL}, {"status", NULL, cli_status},
+    {"breakers", NULL, cli_breakers}, {"settle", NULL, cli_settle},   {"deliveries", NULL, cli_deliveries},
+    {"trace", NULL, cli_trace},       {"slots", NULL, cli_slots},
 };
 
-static int run_command(const char *name, const char *config_file)
+static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i].name, name) == 0) {
-            return commands[i].run(config_file);
+            return &commands[i];
         }
     }
     fprintf(stderr, "product-change-service: unknown command \"%s\" (see --help)\n", name);
-    return 2;
+    return NULL;
 }
 
-int main(int argc, char **argv)
+struct asked {
+    const char *config_file;
+    int (*instead)(const char *config_file);
+};
+
+/* Options up to the next word. -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct asked *asked)
 {
-    const char *config_file = NULL;
-    int (*instead)(const char *) = NULL;
-    for (int opt; (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    for (int opt; (opt = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         switch (opt) {
         case OPT_CONFIG:
-            config_file = optarg;
+            asked->config_file = optarg;
             break;
         case OPT_CHECK:
-            instead = cli_check_config;
+            asked->instead = cli_check_config;
             break;
         case OPT_PRINT_CONFIG:
-            instead = cli_print_config;
+            asked->instead = cli_print_config;
             break;
         case OPT_PRINT_SETTINGS:
             cli_print_settings();
@@ -78,13 +85,31 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (instead) {
-        return instead(config_file);
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct asked asked = {0};
+    const struct command *command = &commands[0];
+    int status = read_options(argc, argv, &asked);
+    if (status < 0 && optind < argc) {
+        command = find_command(argv[optind]);
+        if (!command) {
+            return 2;
+        }
+        if (command->client) {
+            return command->client(asked.config_file, argc - optind + 1, argv + optind - 1);
+        }
+        optind++;
+        status = read_options(argc, argv, &asked);
     }
-    if (argc - optind > 1) {
-        fprintf(stderr, "product-change-service: unexpected argument \"%s\" (see --help)\n",
-                argv[optind + 1]);
+    if (status >= 0) {
+        return status;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "product-change-service: unexpected argument \"%s\" (see --help)\n", argv[optind]);
         return 2;
     }
-    return run_command(optind < argc ? argv[optind] : "serve", config_file);
+    return asked.instead ? asked.instead(asked.config_file) : command->run(asked.config_file);
 }

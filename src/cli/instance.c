@@ -71,6 +71,31 @@ static bool start_first(struct instance *i)
     return true;
 }
 
+/* The operator's doors, last: what they show is there. */
+static bool start_admin(struct instance *i)
+{
+    struct service *s = i->service;
+    const struct journal_config *journal = config_values(s->config, &journal_config_section);
+    const struct admin_parts parts = {
+        .reactor = &i->reactor,
+        .journal = s->journal,
+        .journal_path = journal->path,
+        .history = s->history,
+        .delivery = s->shared.delivery,
+        .gates = &s->gates,
+        .redis_breaker = s->redis_breaker,
+        .redis = i->api.redis,
+        .store = i->api.store,
+        .changes = i->api.changes,
+        .ready = &s->shared.ready,
+        .stopping = &s->shared.stopping,
+        .sections = cli_sections,
+        .section_count = cli_section_count,
+    };
+    i->admin = admin_create(&parts, s->config, i->err, sizeof i->err);
+    return i->admin != NULL;
+}
+
 bool instance_start(struct reactor *r, void *arg)
 {
     struct instance *i = arg;
@@ -106,7 +131,7 @@ bool instance_start(struct reactor *r, void *arg)
     }
     i->server =
         http_server_create(r, http, i->listen_fd, api_routes, api_route_count, api_gate, api, err, ERROR_MAX);
-    return i->server != NULL;
+    return i->server != NULL && (r->index != 0 || start_admin(i));
 }
 
 /* ---- from the main thread ---- */
@@ -139,6 +164,9 @@ void instance_run(struct instance *i, void (*fn)(struct instance *))
 void instance_quiesce(struct instance *i)
 {
     http_server_quiesce(i->server);
+    if (i->admin) {
+        admin_quiesce(i->admin);
+    }
 }
 
 void instance_drain(struct instance *i)
@@ -154,7 +182,8 @@ void instance_drain(struct instance *i)
 
 bool instance_busy(struct instance *i)
 {
-    return http_server_pending(i->server) > 0 || change_service_busy(i->api.changes) > 0;
+    return http_server_pending(i->server) > 0 || (i->admin && admin_pending(i->admin) > 0) ||
+           change_service_busy(i->api.changes) > 0;
 }
 
 void instance_let_go(struct instance *i)
@@ -178,6 +207,7 @@ void instance_free(struct instance *i)
     if (i->server) {
         http_server_stop(i->server);
     }
+    admin_stop(i->admin);
     if (i->reactor.index == 0 && i->service->shared.delivery) {
         delivery_destroy(i->service->shared.delivery);
     }

@@ -35,6 +35,9 @@ static void take_over(struct instance *i)
     kos_reconfigure(i->api.kos, config_values(s->config, &kos_config_section));
     store_reconfigure(i->api.store, config_values(s->config, &store_config_section));
     identity_memory_set_verifier(i->api.identities, s->verifier);
+    if (i->admin && !admin_reload(i->admin, s->config, i->err, sizeof i->err)) {
+        log_error("reload.admin_token_refused", log_str("reason", i->err));
+    }
 }
 
 /* Key files may have changed though no setting has: always a new verifier. */

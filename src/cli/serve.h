@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 
+#include "pcs/admin/admin.h"
 #include "pcs/api/api.h"
 
 #define REACTORS_MAX 64
@@ -16,6 +17,7 @@ struct instance {
     struct api api;
     struct call_client *calls;
     struct http_server *server;
+    struct admin *admin; /* of the first reactor only */
     int listen_fd;
     bool says; /* the answer to the main thread's last question */
     char err[ERROR_MAX];

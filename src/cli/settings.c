@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 
+#include "pcs/admin/admin.h"
 #include "pcs/api/api.h"
 
 #include <stdio.h>
@@ -44,7 +45,7 @@ const struct config_section process_config_section = {
 const struct config_section *const cli_sections[] = {
     &process_config_section, &http_config_section,    &api_config_section,      &identity_config_section,
     &kos_config_section,     &store_config_section,   &redis_config_section,    &journal_config_section,
-    &change_config_section,  &history_config_section, &delivery_config_section,
+    &change_config_section,  &history_config_section, &delivery_config_section, &admin_config_section,
 };
 const size_t cli_section_count = sizeof cli_sections / sizeof cli_sections[0];
 
@@ -57,6 +58,7 @@ void cli_register_metrics(void)
 {
     metrics_register(process_metrics, 1);
     http_metrics_bind(api_routes, api_route_count);
+    http_metrics_bind(admin_routes, admin_route_count);
     metrics_register(http_metrics, http_metrics_count);
     metrics_register(api_metrics, api_metrics_count);
     metrics_register(identity_metrics, identity_metrics_count);
@@ -120,14 +122,16 @@ int cli_check_config(const char *config_file)
     }
     struct identity_verifier *v =
         identity_verifier_new(config_values(c, &identity_config_section), err, sizeof err);
-    if (v) { /* the key files were read too: a start would refuse them */
+    const struct admin_config *admin = config_values(c, &admin_config_section);
+    bool ok = v && admin_check_files(admin, err, sizeof err);
+    if (ok) { /* the key files were read too: a start would refuse them */
         puts("configuration ok");
     } else {
         fprintf(stderr, "%s\n", err);
     }
     identity_verifier_unref(v);
     config_unref(c);
-    return v ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int cli_print_config(const char *config_file)
@@ -162,6 +166,19 @@ void cli_print_help(void)
          "commands:\n"
          "  serve             run the service (the default)\n"
          "  migrate           bring the history's schema in PostgreSQL up to date\n"
+         "\n"
+         "commands to a running service (its admin API; all take --json, --socket PATH, --slot N):\n"
+         "  status            how it is doing: neighbours, journal, backlog\n"
+         "  breakers          show the breakers; breakers NAME "
+         "forced-open|disabled|metrics-only|closed|reset\n"
+         "  settle            list changes in doubt; settle ID --outcome completed|not-applied --reason R "
+         "[--actor A];\n"
+         "                    settle ID --check has KOS asked now\n"
+         "  deliveries        list [--state pending|dead|delivered] [--line LINE]; replay SEQ "
+         "[--out-of-order]\n"
+         "  trace             trace REQUEST_ID, trace LINE: the whole story of a change\n"
+         "  slots             the journal's slots, and what those without an owner hold\n"
+         "settle list, deliveries list and trace read the journal itself when no service runs.\n"
          "\n"
          "options:\n"
          "  --config FILE     settings from a YAML file; the environment overrides it\n"

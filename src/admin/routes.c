@@ -1,0 +1,22 @@
+/* routes.c - every path of the admin API, with what it takes and what it can answer (docs/admin-api.md). */
+#include "admin/internal.h"
+
+static const int s_read[] = {200, 400, 401, 403, 431, 500, 503, 0};
+static const int s_put[] = {200, 400, 401, 403, 404, 409, 411, 413, 415, 431, 500, 503, 0};
+static const int s_start[] = {202, 400, 401, 403, 404, 409, 431, 500, 503, 0};
+static const int s_trace[] = {200, 400, 401, 403, 404, 431, 500, 503, 0};
+
+const struct http_route admin_routes[] = {
+    {"GET", "/admin/status", handle_admin_status, HTTP_QUIET, HTTP_CORE, s_read},
+    {"GET", "/admin/metrics", handle_admin_metrics, HTTP_QUIET, HTTP_CORE, s_read},
+    {"GET", "/admin/breakers", handle_breakers, HTTP_QUIET, HTTP_CORE, s_read},
+    {"PUT", "/admin/breakers/{name}", handle_breaker_put, HTTP_BODY, HTTP_CORE, s_put},
+    {"GET", "/admin/doubts", handle_doubts, HTTP_QUIET, HTTP_CORE, s_read},
+    {"POST", "/admin/changes/{requestId}/settle", handle_settle, HTTP_BODY, HTTP_CORE, s_put},
+    {"POST", "/admin/changes/{requestId}/check", handle_check, 0, HTTP_CORE, s_start},
+    {"GET", "/admin/deliveries", handle_deliveries, HTTP_QUIET, HTTP_CORE, s_read},
+    {"POST", "/admin/deliveries/{seq}/replay", handle_replay, HTTP_BODY, HTTP_CORE, s_put},
+    {"GET", "/admin/trace", handle_trace, 0, HTTP_CORE, s_trace},
+    {"GET", "/admin/slots", handle_slots, HTTP_QUIET, HTTP_CORE, s_read},
+};
+const size_t admin_route_count = sizeof admin_routes / sizeof admin_routes[0];
