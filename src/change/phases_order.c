@@ -184,8 +184,8 @@ enum phase phase_outcome_begin(struct change *c)
     c->rec.in_doubt = false;
     c->rec.processed_at = clock_wall_ms();
     if (!c->rec.first_status && !c->answered) {
-        bool refused = c->rec.state == CHANGE_REFUSED && !c->rec.frontend;
-        c->rec.first_status = c->rec.state == CHANGE_NOT_SENT ? 503 : refused ? 409 : 200;
+        bool denied = c->rec.state != CHANGE_COMPLETED && !c->rec.frontend; /* NOT_APPLIED too */
+        c->rec.first_status = c->rec.state == CHANGE_NOT_SENT ? 503 : denied ? 409 : 200;
     }
     change_make_event(c);
     return change_submit_op(c, JOURNAL_OUTCOME);
