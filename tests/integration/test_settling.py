@@ -212,3 +212,19 @@ def test_double_click_whose_second_inquiry_read_the_old_product(world, customer,
     finally:
         kos.clear()
         fresh.stop()
+
+
+def test_a_doubt_settled_within_the_request_is_told_and_replayed_alike(world, kos, family):
+    """NOT_APPLIED inside the 9 s: told as a refusal is, 409 on core and 200 FAILED on /api/v1; a replay has that status."""
+    c = world.customer()
+    kos.fault("http_status", operation="change", lineNumber=c.line, status=500, count=1)
+    api = c.api.on(family)
+    first = api.change(c.body(), Idempotency_Key="na")
+    again = api.change(c.body(), Idempotency_Key="na")
+    assert again.headers["Idempotent-Replayed"] == "true"
+    if family == "core":
+        assert first.expect(409, "CHANGE_DENIED").error["resultCode"] == "NOT_APPLIED"
+        assert again.expect(409, "CHANGE_DENIED").error["requestId"] == first.error["requestId"]
+        assert again.error["resultCode"] == "NOT_APPLIED" and again.error["details"] == first.error["details"]
+    else:
+        assert first.expect(200).data["resultCode"] == "NOT_APPLIED" and again.expect(200).data == first.data
