@@ -80,7 +80,7 @@ def pytest_runtest_makereport(item, call):
     if not report.failed:
         return
     world = getattr(item, "funcargs", {}).get("world")
-    mine = [s for s in service_module.STARTED if s.process and (s.process.running() or s is service_module.STARTED[-1])]
+    mine = [s for s in service_module.STARTED if s.process and os.path.exists(s.process.log_path) and (s.process.running() or s is service_module.STARTED[-1])]
     for s in mine[-3:]:
         lines = [line for line in s.process.log().splitlines() if '"http.request"' not in line]
         report.sections.append((f"log of {s.name} on {s.port}", "\n".join(lines[-25:])))

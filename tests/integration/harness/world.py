@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -253,7 +252,5 @@ class World:
             except Exception as e:
                 problems.append(f"{step.__qualname__}: {e}")
         assert not problems, "\n".join(problems)
-        if not os.environ.get("PCS_ITEST_KEEP"):
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,0 +1,92 @@
+"""The journal as a customer meets it (DESIGN.md; issue 3 point 8): full, it takes nothing new and loses nothing."""
+
+import concurrent.futures
+import os
+import time
+
+from harness.wait import until
+from harness.world import World
+
+
+def test_a_full_journal_answers_503_before_kos_is_asked_and_outcomes_still_fit(session):
+    """503 SERVICE_UNAVAILABLE: nothing was ordered; not ready; reads go on; open changes get their outcome."""
+    w = World(session, start=False, env={"LIMITS_RATE": 0, "JOURNAL_MAX_SIZE": "4MiB", "JOURNAL_RESERVE": "2MiB", "CHANGE_SETTLE_FIRST": "100ms", "CHANGE_SETTLE_MAX": "500ms"})
+    try:
+        w.service = w.start_service()
+        held = w.customer()
+        cached = w.customer()
+        cached.api.screen().expect(200)
+        gate = w.kos.fault("gate", operation="change", lineNumber=held.line)
+        id_ = held.api.change_async(held.body()).expect(202).data["requestId"]
+        w.kos.wait_held(gate)
+        began = time.monotonic()
+
+        def one(_):
+            c = w.customer()
+            return c, c.api.change(c.body())
+
+        done, refused = [], []
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            while not refused and time.monotonic() - began < 40:
+                for c, reply in pool.map(one, range(48)):
+                    (done if reply.status == 200 else refused).append((c, reply))
+        assert refused, "4 MiB hold for ever"
+        for c, reply in refused:
+            reply.expect(503, "SERVICE_UNAVAILABLE")
+        c, reply = one(0)
+        reply.expect(503, "SERVICE_UNAVAILABLE")
+        assert not c.orders(), "503 means: nothing was ordered"
+        assert w.api().get("/health/ready").expect(503).json["status"] == "DOWN"
+        assert w.api().get("/actuator/health/readiness").expect(503).json == {"status": "DOWN"}
+        assert w.api().get("/health/live").expect(200).json["status"] == "UP"
+        cached.api.menu().expect(200)
+        cached.api.validate(cached.body()).expect(200)
+        w.kos.clear(gate)
+        final = until(lambda: (lambda r: r if r["processStatus"] == "COMPLETED" else None)(held.api.result(id_, wait=5).data), 12, "the outcome fits")
+        assert final["resultCode"] == "0000"
+        w.row(id_)
+        w.mvno.event(id_)
+        for c, reply in done[-5:]:
+            w.row(reply.data["requestId"])
+            assert len(c.orders(applied=True)) == 1
+    finally:
+        w.kos.clear()
+        w.close()
+
+
+def test_the_journals_files_are_for_its_owner_alone(session):
+    """Customers' data: nobody else reads it."""
+    w = World(session)
+    try:
+        w.customer().change()
+        slot = os.path.join(w.folder, "journal", "0")
+        for name in os.listdir(slot):
+            mode = os.stat(os.path.join(slot, name)).st_mode & 0o077
+            assert mode == 0, (name, oct(mode))
+    finally:
+        w.close()
+
+
+def test_a_newer_journal_is_refused_and_a_damaged_one_is_never_emptied(session):
+    """Kept aside or refused with a clear message; never silently begun anew."""
+    w = World(session)
+    try:
+        result = w.customer().change()
+        w.service.stop()
+        file = os.path.join(w.folder, "journal", "0", "journal.db")
+        with open(file, "r+b") as f:
+            f.seek(0)
+            f.write(b"this is no SQLite database at all, whatever its name may say....")
+        run = None
+        try:
+            run = w.run(env=w.env(SERVER_PORT="0"), timeout=4)
+        except Exception:
+            pass  # it runs, but must not say that it is ready: see below
+        if run is not None:
+            assert run.returncode == 1 and "journal" in run.stderr, run
+        kept = [n for n in os.listdir(os.path.dirname(file)) if n.startswith("journal.db")]
+        texts = [open(os.path.join(os.path.dirname(file), n), "rb").read(20) for n in kept]
+        assert any(t.startswith(b"this is no SQLite") for t in texts), kept
+        assert result
+    finally:
+        w.close()
