@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HASH_NONFATAL_OOM 1 /* else uthash ends the process; an element that found no room has hh.tbl NULL */
 #include <uthash.h>
 
 struct bucket {
@@ -80,6 +82,11 @@ static struct bucket *bucket_of(struct rate_limiter *l, const char *subject, uin
         }
     }
     HASH_ADD_KEYPTR(hh, l->buckets, b->subject, strlen(b->subject), b);
+    if (!b->hh.tbl) {
+        free(b->subject);
+        free(b);
+        return NULL;
+    }
     return b;
 }
 

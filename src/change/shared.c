@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HASH_NONFATAL_OOM 1 /* else uthash ends the process; an element that found no room has hh.tbl NULL */
 #include <uthash.h>
 
 #define OUTAGE_LINES_MAX 65536
@@ -98,11 +100,13 @@ bool owned_add(struct change_shared *s, const char *request_id, struct change_se
     o->owner = owner;
     pthread_mutex_lock(&s->lock);
     HASH_FIND_STR(s->owned, request_id, found);
+    o->hh.tbl = NULL;
     if (!found) {
         HASH_ADD_STR(s->owned, request_id, o);
     }
+    bool listed = o->hh.tbl != NULL;
     pthread_mutex_unlock(&s->lock);
-    if (found) {
+    if (!listed) {
         free(o);
     }
     return !found;
@@ -142,6 +146,10 @@ bool waiters_add(struct change_shared *s, struct change_watch *w)
     if (!list && (list = calloc(1, sizeof *list)) != NULL) {
         memcpy(list->request_id, w->request_id, sizeof list->request_id);
         HASH_ADD_STR(s->watched, request_id, list);
+        if (!list->hh.tbl) {
+            free(list);
+            list = NULL;
+        }
     }
     if (list) {
         w->next = list->waiting;
@@ -237,6 +245,7 @@ bool outage_first(struct change_shared *s, const char *line)
     bool first = !found && HASH_COUNT(s->told) < OUTAGE_LINES_MAX;
     if (first) {
         HASH_ADD_STR(s->told, line, t);
+        first = t->hh.tbl != NULL;
     }
     pthread_mutex_unlock(&s->lock);
     if (!first) {
