@@ -59,11 +59,35 @@ static void free_memory(struct change *c)
     free(c);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+/* One of the timers, or the release of the claim, is done with c. */
+static void part_closed(struct change *c)
 {
-    struct change *c = handle->data;
     if (--c->handles_open == 0) {
         free_memory(c);
+    }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
+}
+
+static void on_released(struct journal_op *op)
+{
+    struct change *c = op->arg;
+    c->svc->tells--;
+    part_closed(c);
+}
+
+/* In c's own memory: a claim that could not be given back for want of memory would close the line for a minute. */
+static void release_claim(struct change *c)
+{
+    journal_op_clear(&c->op);
+    journal_op_init(&c->op, c->svc->journal, JOURNAL_RELEASE, &c->svc->reactor->inbox, on_released, c);
+    c->op.change = c->rec;
+    if (journal_submit(&c->op)) {
+        c->svc->tells++;
+        c->handles_open++;
     }
 }
 
@@ -115,7 +139,7 @@ void change_let_go(struct change *c)
     bool over = !c->durable || change_state_final(c->rec.state);
     cancel_children(c);
     if (c->claimed && !c->durable) {
-        tell_release(svc, c->rec.request_id, c->rec.line, c->rec.idem_key);
+        release_claim(c);
     }
     if (c->held && over) {
         char key[KEY_MAX];

@@ -135,7 +135,6 @@ void change_let_go(struct change *c);
 void change_service_recover_more(struct change_service *svc);
 
 /* --- tell.c: what is said without waiting for an answer --- */
-void tell_release(struct change_service *svc, const char *request_id, const char *line, const char *idem_key);
 void tell_answered(struct change_service *svc, const char *request_id, int status);
 void tell_calls(struct change_service *svc, const char *request_id, const struct kos_call_note *notes,
                 size_t count, int64_t attempt);

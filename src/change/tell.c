@@ -61,17 +61,6 @@ static void tell_send(struct tell *t)
     }
 }
 
-void tell_release(struct change_service *svc, const char *request_id, const char *line, const char *idem_key)
-{
-    struct tell *t = tell_new(svc, JOURNAL_RELEASE);
-    if (t) {
-        t->op.change.request_id = arena_strdup(&t->arena, request_id);
-        t->op.change.line = arena_strdup(&t->arena, line);
-        t->op.change.idem_key = idem_key ? arena_strdup(&t->arena, idem_key) : NULL;
-        tell_send(t);
-    }
-}
-
 void tell_answered(struct change_service *svc, const char *request_id, int status)
 {
     struct tell *t = tell_new(svc, JOURNAL_ANSWERED);
