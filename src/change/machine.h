@@ -56,8 +56,9 @@ void change_opened(struct change *c);
 void change_note_held(struct change *c);
 /* The outcome is on disk: counted, logged, shared, told to whoever waits. */
 void change_ended(struct change *c);
-/* Fills c->event for the outcome that the record is in, once; leaves it empty when nobody is to be told. */
-void change_make_event(struct change *c);
+/* Fills c->event for the outcome that the record is in, once; leaves it empty when nobody is to be told. False: no
+ * memory now, try again. */
+bool change_make_event(struct change *c);
 /* The journal could not take the outcome: the same phase again after a while. */
 enum phase change_again_later(struct change *c, enum phase same);
 /* The journal says that somebody else has ended it: tell what is on disk, and end. */

@@ -187,7 +187,9 @@ enum phase phase_outcome_begin(struct change *c)
         bool denied = c->rec.state != CHANGE_COMPLETED && !c->rec.frontend; /* NOT_APPLIED too */
         c->rec.first_status = c->rec.state == CHANGE_NOT_SENT ? 503 : denied ? 409 : 200;
     }
-    change_make_event(c);
+    if (!change_make_event(c)) {
+        return change_again_later(c, PHASE_OUTCOME); /* nothing is settled untold */
+    }
     return change_submit_op(c, JOURNAL_OUTCOME);
 }
 

@@ -93,6 +93,7 @@ struct change {
     int64_t attempts;   /* orders sent under this id */
     int64_t retries;    /* back-off of RETRY and of a refused OUTCOME */
     int64_t generation; /* of the line's invalidation */
+    int event_tries;    /* attempts to make the outcome's event that ended without memory */
 
     /* children: each cancelled by cancel_children() */
     struct journal_op op;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EVENT_TRIES_MAX                                                                                      \
+    30 /* about as many seconds; each may leave something behind in the change's bounded memory */
 #define HOLD_MS        12000 /* the line's claim between instances while a request is looked at */
 #define ADMIT_AGAIN_MS 2000  /* how long an accepted change waits in the queue of orders at a time */
 
@@ -365,25 +367,29 @@ void change_note_held(struct change *c)
     }
 }
 
-void change_make_event(struct change *c)
+bool change_make_event(struct change *c)
 {
     enum delivery_type type = DELIVERY_FAILED;
     if (c->event.event_id) {
-        return; /* made when this outcome was first offered to the journal, which could not store it */
+        return true; /* made when this outcome was first offered to the journal, which could not store it */
     }
     if (c->rec.state == CHANGE_COMPLETED) {
         type = DELIVERY_COMPLETED;
     } else if (c->rec.state == CHANGE_NOT_SENT) {
         type = DELIVERY_SYSTEM_UNAVAILABLE;
-        if (!outage_first(c->svc->shared, c->rec.line)) {
-            return;
+        if (!c->event_tries && !outage_first(c->svc->shared, c->rec.line)) {
+            return true;
         }
     }
-    if (!delivery_event(&c->event, type, &c->rec, &c->arena)) {
-        log_error("change.event_lost", log_str("requestId", c->rec.request_id),
-                  log_str("reason", "no memory"));
-        c->event.event_id = NULL;
+    if (delivery_event(&c->event, type, &c->rec, &c->arena)) {
+        return true;
     }
+    c->event.event_id = NULL;
+    if (++c->event_tries < EVENT_TRIES_MAX) {
+        return false;
+    }
+    log_error("change.event_lost", log_str("requestId", c->rec.request_id), log_str("reason", "no memory"));
+    return true;
 }
 
 void change_ended(struct change *c)
