@@ -1,6 +1,5 @@
 /* service.c - a reactor's service: start, recovery, invalidations that Redis still owes, end. */
 #include "change/machine.h"
-#include "pcs/change/operate.h"
 
 #include "pcs/core/clock.h"
 #include "pcs/core/failpoint.h"
@@ -19,7 +18,6 @@ struct recovery {
     struct journal_op op;
     char after[UUID_LEN + 1];
     bool in_flight, done, first_done;
-    bool again; /* rows have come in meanwhile: from the start once more */
     void (*ready)(void *arg, bool ok);
     void *arg;
 };
@@ -90,10 +88,6 @@ static void on_open_page(struct journal_op *op)
     rec->in_flight = false; /* not before: the list is the operation's */
     recovery_ready(rec, true);
     FAILPOINT("recovery.ready");
-    if (rec->done && rec->again) {
-        rec->done = rec->again = false;
-        rec->after[0] = '\0';
-    }
     if (rec->done) {
         recovery_end(svc);
     } else {
@@ -128,21 +122,6 @@ void change_service_recover(struct change_service *svc, void (*ready)(void *arg,
                     svc);
     change_service_forward_invalidations(svc);
     change_service_recover_more(svc);
-}
-
-static void ignore_ready(void *arg, bool ok)
-{
-    (void)arg;
-    (void)ok;
-}
-
-void change_take_up_rest(struct change_service *svc)
-{
-    if (svc->recovery) {
-        svc->recovery->again = true;
-    } else {
-        change_service_recover(svc, ignore_ready, NULL);
-    }
 }
 
 /* ---- invalidations: the journal's third sink ---- */

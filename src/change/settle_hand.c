@@ -2,7 +2,8 @@
  *
  *   GET ── is it in doubt? ──► ASIDE ── its machine, if there is one, lets go ──► OUTCOME ──► DROP ──► done
  *                               │                                                  │
- *                               └─ in the middle of an order: BUSY                 └─ not stored: taken up again
+ *                               └─ in the middle of an order:                     └─ not stored: taken up again
+ *                                  again after a while, in the end BUSY
  *
  * and likewise for "ask KOS now": GET ──► its machine asks, or a new one takes it up and asks. */
 #include "change/machine.h"
@@ -15,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAKE_UP_MS 20 /* not yet due when it is taken up, so that no back-off is put in its place */
+#define TRIES        25 /* its machine is in the middle of something: most are over in a moment */
+#define TRY_AGAIN_MS 20
+#define TAKE_UP_MS   20 /* not yet due when it is taken up, so that no back-off is put in its place */
 
 _Static_assert(CHANGE_KEY_MAX == KEY_MAX, "one length of keys");
 
@@ -37,11 +40,18 @@ struct hand {
     char request_id[UUID_LEN + 1];
     bool check; /* have KOS asked; else settle */
     bool owned;
+    int tries;
+    uv_timer_t again;
     enum change_state outcome;
     const char *actor, *reason; /* in arena */
     change_hand_done done;
     void *arg;
 };
+
+static void on_closed(uv_handle_t *timer)
+{
+    free(timer->data);
+}
 
 static void hand_free(struct hand *h)
 {
@@ -51,7 +61,7 @@ static void hand_free(struct hand *h)
     h->svc->tells--;
     journal_op_clear(&h->op);
     arena_free(&h->arena);
-    free(h);
+    uv_close((uv_handle_t *)&h->again, on_closed);
 }
 
 static void hand_end(struct hand *h, enum hand_answer answer, const struct change_record *record)
@@ -178,10 +188,20 @@ static void ask_anew(struct hand *h)
     hand_end(h, change_take_up(h->svc, &r) ? HAND_OK : HAND_UNAVAILABLE, &r);
 }
 
+static void look_up(struct hand *h);
+
+static void on_again(uv_timer_t *timer)
+{
+    look_up(timer->data);
+}
+
 static void on_answered(struct msg *m)
 {
     struct hand *h = (struct hand *)m;
-    if (!h->question.yes) {
+    if (!h->question.yes && ++h->tries < TRIES && !h->svc->draining) {
+        uv_update_time(&h->svc->reactor->loop);
+        uv_timer_start(&h->again, on_again, TRY_AGAIN_MS, 0);
+    } else if (!h->question.yes) {
         hand_end(h, HAND_BUSY, &h->record);
     } else if (h->check) {
         hand_end(h, HAND_OK, &h->record);
@@ -217,6 +237,17 @@ static void on_found(struct journal_op *op)
     }
 }
 
+/* Again from the start: meanwhile it may have ended. */
+static void look_up(struct hand *h)
+{
+    journal_op_clear(&h->op);
+    journal_op_init(&h->op, h->svc->journal, JOURNAL_GET, &h->svc->reactor->inbox, on_found, h);
+    h->op.change.request_id = h->request_id;
+    if (!journal_submit(&h->op)) {
+        hand_end(h, HAND_UNAVAILABLE, NULL);
+    }
+}
+
 static struct hand *hand_new(struct change_service *svc, const char *request_id, change_hand_done done,
                              void *arg)
 {
@@ -229,6 +260,8 @@ static struct hand *hand_new(struct change_service *svc, const char *request_id,
     h->arg = arg;
     memcpy(h->request_id, request_id, UUID_LEN);
     arena_init(&h->arena, NULL, 0, CHANGE_MEMORY_MAX);
+    uv_timer_init(&svc->reactor->loop, &h->again);
+    h->again.data = h;
     journal_op_init(&h->op, svc->journal, JOURNAL_GET, &svc->reactor->inbox, on_found, h);
     h->op.change.request_id = h->request_id;
     svc->tells++;

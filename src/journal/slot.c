@@ -57,7 +57,7 @@ bool slot_take(struct slot *s, const char *base, char *err, size_t errlen)
     }
     for (unsigned n = 0; n < SLOTS_MAX; n++) {
         int got = slot_try(s, n, err, errlen);
-        if (got == 1 && !slot_adopting(s)) {
+        if (got == 1) {
             return true;
         }
         slot_drop(s);
@@ -78,11 +78,6 @@ void slot_drop(struct slot *s)
         close(s->dir_fd);
     }
     s->lock_fd = s->dir_fd = -1;
-}
-
-bool slot_adopting(const struct slot *s)
-{
-    return faccessat(s->dir_fd, SLOT_ADOPTING, F_OK, 0) == 0;
 }
 
 unsigned slot_orphans(const struct slot *s)

@@ -18,13 +18,9 @@ struct slot {
     int dir_fd, lock_fd; /* -1: none */
 };
 
-/* A file in the slot: its rows are being taken over by another instance, which alone may go on with that. */
-#define SLOT_ADOPTING "adopting"
-
 /* Takes one slot (base and no descriptors are set). 1: taken, 0: somebody else's, -1: error. */
 int slot_try(struct slot *s, unsigned number, char *err, size_t errlen);
-bool slot_adopting(const struct slot *s);
-/* Makes the directories (0700) as needed and takes the first slot whose lock is free and that is not being adopted. */
+/* Makes the directories (0700) as needed and takes the first slot whose lock is free. */
 bool slot_take(struct slot *s, const char *base, char *err, size_t errlen);
 void slot_drop(struct slot *s);
 /* Other slots with a journal but without an owner. Takes no lock: a starting process is not disturbed. */

@@ -13,10 +13,7 @@ _Static_assert(JOURNAL_SLOTS_MAX == SLOTS_MAX, "one number of slots");
 
 const char *journal_slot_state_name(enum journal_slot_state s)
 {
-    static const char *const names[] = {[SLOT_OWN] = "own",
-                                        [SLOT_OWNED] = "owned",
-                                        [SLOT_ORPHAN] = "orphan",
-                                        [SLOT_HALF_DONE] = "half-adopted"};
+    static const char *const names[] = {[SLOT_OWN] = "own", [SLOT_OWNED] = "owned", [SLOT_ORPHAN] = "orphan"};
     return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "unknown";
 }
 
@@ -148,7 +145,6 @@ size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_
             s->state = SLOT_ORPHAN;
             struct journal *j = journal_open_offline(&config, slot, s->reason, sizeof s->reason);
             if (j) {
-                s->state = slot_adopting(&j->slot) ? SLOT_HALF_DONE : SLOT_ORPHAN;
                 count(j, s);
                 journal_close_offline(j);
             }

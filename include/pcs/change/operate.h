@@ -1,4 +1,4 @@
-/* operate.h - what an operator does to a change: settle a doubt by hand, have KOS asked now, take up what was adopted.
+/* operate.h - what an operator does to a change: settle a doubt by hand, have KOS asked now.
  *
  * A change in doubt may be in the hands of a machine on any reactor. It is taken out of them first, so that nothing is
  * sent or settled beside the operator's decision (DESIGN.md, "In doubt is a state"). */
@@ -11,7 +11,7 @@ enum hand_answer {
     HAND_OK,
     HAND_NOT_FOUND,    /* this journal does not have it */
     HAND_NOT_IN_DOUBT, /* record tells how it is */
-    HAND_BUSY,         /* an order or an outcome of it is under way: try again in a moment */
+    HAND_BUSY,         /* an order or an outcome of it is under way, for half a second by now: try again */
     HAND_UNAVAILABLE   /* the journal did not store it; settling goes on as before */
 };
 /* record: as it is now; NULL when it is not known. It lives until the callback returns. */
@@ -27,10 +27,6 @@ bool change_settle_by_hand(struct change_service *svc, const char *request_id, e
 /* KOS is asked about a change in doubt at once, whether it waits for its next turn or is on the operator's list. OK
  * does not wait for KOS's answer. Otherwise as above. */
 bool change_check_now(struct change_service *svc, const char *request_id, change_hand_done done, void *arg);
-
-/* Takes up every open change of the journal that nobody in this process works on: after rows have come into it by
- * another way than a request. Own thread. */
-void change_take_up_rest(struct change_service *svc);
 
 #define CHANGE_KEY_MAX 128
 /* The names in Redis of what instances share: of a change, of an Idempotency-Key (as hashed in the record), of a line's

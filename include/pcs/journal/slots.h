@@ -1,5 +1,4 @@
-/* slots.h - the slots of a journal directory from outside: who has which, reading one that nobody has, and taking over
- * what an instance that is gone has left.
+/* slots.h - the slots of a journal directory from outside: who has which, and reading one that nobody has.
  *
  * Everything here blocks on the disk: for commands and worker threads, never for a reactor. */
 #ifndef PCS_JOURNAL_SLOTS_H
@@ -10,12 +9,11 @@
 #define JOURNAL_SLOTS_MAX 64
 
 enum journal_slot_state {
-    SLOT_OWN,      /* ours */
-    SLOT_OWNED,    /* another process has it */
-    SLOT_ORPHAN,   /* holds a journal and has no owner */
-    SLOT_HALF_DONE /* the same, and its adoption was begun and not finished */
+    SLOT_OWN,   /* ours */
+    SLOT_OWNED, /* another process has it */
+    SLOT_ORPHAN /* holds a journal and has no owner */
 };
-const char *journal_slot_state_name(enum journal_slot_state s); /* "own", "owned", "orphan", "half-adopted" */
+const char *journal_slot_state_name(enum journal_slot_state s); /* "own", "owned", "orphan" */
 
 struct journal_slot {
     unsigned number;
