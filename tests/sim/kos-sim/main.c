@@ -106,8 +106,9 @@ int main(int argc, char **argv)
         add_delay(&k, start.delay_ms);
     sim_server_run(server);
     sim_faults_clear(&k.faults, true);
+    sim_server_stop(server); /* may still accept what had arrived: the state file comes after it */
+    k.state.server = NULL;
     sim_state_close(&k.state);
-    sim_server_stop(server);
     kos_orders_clear(&k);
     kos_unload(&k);
     free(k.calls);

@@ -82,8 +82,9 @@ int main(int argc, char **argv)
     m.state.server = server;
     sim_server_run(server);
     sim_faults_clear(&m.faults, true);
+    sim_server_stop(server); /* may still accept what had arrived: the state file comes after it */
+    m.state.server = NULL;
     sim_state_close(&m.state);
-    sim_server_stop(server);
     mvno_clear(&m);
     free(m.events);
     free(m.attempts);
