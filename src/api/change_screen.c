@@ -229,6 +229,9 @@ static bool code_from_query(struct http_request *rq, const char *name, const cha
     if (!query_once(rq, name, code)) {
         return false;
     }
+    if (*code && !**code) {
+        *code = NULL; /* ?currentProductCode=&operatorCode= : named, and left open */
+    }
     if (*code && !product_code_valid(*code, strlen(*code))) {
         fail_field(rq, name, "영문, 숫자, '_', '.', '-'로 된 50자 이내의 코드여야 합니다",
                    "must be 1 to 50 letters, digits, '_', '.' or '-'");

@@ -181,13 +181,15 @@ void send_result(struct http_request *rq, int status, const struct change_record
                  bool async)
 {
     struct result_view view = view_of(rq);
-    struct http_header headers[4];
+    struct http_header headers[4]; /* Location, Retry-After, Preference-Applied, Idempotent-Replayed */
     size_t n = 0;
     struct buf b;
     char *location = status == 202 ? location_of(rq, c->request_id) : NULL;
     rq->log_change = arena_strdup(&rq->arena, c->request_id);
     if (location) {
         headers[n++] = (struct http_header){"Location", location};
+    }
+    if (status == 202 && !change_state_final(c->state)) {
         headers[n++] = (struct http_header){"Retry-After", "1"};
     }
     if (async) {

@@ -207,17 +207,46 @@ struct line_question {
     void *arg;
 };
 
-static void on_line_listed(struct journal_op *op)
+static void line_answer(struct line_question *q, bool busy)
 {
-    struct line_question *q = op->arg;
-    bool busy = false;
-    for (size_t i = 0; i < op->list_count; i++) {
-        busy |= !change_state_final(op->list[i].state);
-    }
     q->done(q->arg, busy);
     q->svc->tells--;
     journal_op_clear(&q->op);
     free(q);
+}
+
+/* Whose change holds the line between instances: is it still open? */
+static void on_holder(void *arg, enum change_found found, const struct change_record *record)
+{
+    struct line_question *q = arg;
+    (void)found;
+    line_answer(q, !record || !change_state_final(record->state));
+}
+
+static void on_line_key(void *arg, enum redis_outcome outcome, const redisReply *reply)
+{
+    struct line_question *q = arg;
+    char holder[UUID_LEN + 1];
+    bool held = outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING &&
+                uuid_parse(reply->str, reply->len, holder);
+    if (!held || !change_look_up(q->svc, holder, on_holder, q)) {
+        line_answer(q, held);
+    }
+}
+
+static void on_line_listed(struct journal_op *op)
+{
+    struct line_question *q = op->arg;
+    char key[KEY_MAX];
+    bool busy = false;
+    for (size_t i = 0; i < op->list_count; i++) {
+        busy |= !change_state_final(op->list[i].state);
+    }
+    redis_key_line(key, q->line);
+    struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
+    if (busy || !redis_command(q->svc->redis, 0, on_line_key, q, args, 2)) {
+        line_answer(q, busy);
+    }
 }
 
 bool change_line_busy(struct change_service *svc, const char *line, change_line_state done, void *arg)

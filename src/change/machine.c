@@ -236,7 +236,8 @@ void change_on_journal(struct journal_op *op)
 {
     struct change *c = op->arg;
     c->in_flight = false;
-    if (c->svc->destroying) { /* the process ends; the journal has it, and who still waits is told how it stands */
+    if (c->svc
+            ->destroying) { /* the process ends; the journal has it, and who still waits is told how it stands */
         c->durable |= op->verb == JOURNAL_INTENT && op->status == JOURNAL_OK;
         change_time_up(c);
         change_let_go(c);
@@ -290,6 +291,8 @@ void change_time_up(struct change *c)
         change_answer_with(c, &a);
         c->rec.first_status = 202; /* also over what an outcome that was not stored had noted */
         tell_answered(c->svc, c->rec.request_id, 202);
+        shown.first_status = 202;
+        tell_shared(c->svc, &shown, true);
     } else {
         c->abandoned = true;
         change_answer(c,

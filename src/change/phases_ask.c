@@ -143,6 +143,9 @@ enum phase phase_elsewhere_finish(struct change *c)
     if (!found->body_hash || strcmp(found->body_hash, c->rec.body_hash) != 0) {
         return change_end_with(c, VERDICT_KEY_REUSED, "idempotency key used with another body");
     }
+    if (!found->first_status && !change_state_final(found->state)) {
+        return change_busy(c, found, true, "first request of the key is unanswered, on another instance");
+    }
     return replay(c, found);
 }
 

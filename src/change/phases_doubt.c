@@ -79,6 +79,7 @@ enum phase phase_doubt_finish(struct change *c)
     if (c->rec.on_operator_list) { /* no operator can see it: asked again, and put on the list then */
         c->rec.next_check_at = clock_wall_ms() + change_next_ask_ms(c);
     }
+    tell_shared(c->svc, &c->rec, true); /* so that every instance tells of the doubt */
     change_wait_start(c, c->rec.next_check_at - clock_wall_ms());
     return PHASE_WAIT;
 }

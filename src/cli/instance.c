@@ -129,9 +129,20 @@ bool instance_start(struct reactor *r, void *arg)
     if (!api->changes || (r->index == 0 && !start_first(i))) {
         return false;
     }
-    i->server =
-        http_server_create(r, http, i->listen_fd, api_routes, api_route_count, api_gate, api, err, ERROR_MAX);
-    return i->server != NULL && (r->index != 0 || start_admin(i));
+    return true;
+}
+
+void instance_serve(struct instance *i)
+{
+    const struct http_config *http = config_values(i->service->config, &http_config_section);
+    i->server = http_server_create(&i->reactor, http, i->listen_fd, api_routes, api_route_count, api_gate,
+                                   &i->api, i->err, sizeof i->err);
+    i->says = i->server != NULL && (i->reactor.index != 0 || start_admin(i));
+}
+
+void instance_redis_away(struct instance *i)
+{
+    i->says = !redis_link_up(i->api.redis);
 }
 
 /* ---- from the main thread ---- */

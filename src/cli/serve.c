@@ -27,6 +27,7 @@
 #define LET_GO_MS        3000
 #define LAST_ANSWERS_MS  5000 /* over a read's deadline */
 #define HISTORY_GRACE_MS 1000
+#define FIRST_REDIS_MS   250
 #define POLL_MS          5
 
 static int64_t ms_since(uint64_t start)
@@ -145,45 +146,11 @@ static void close_shared(struct service *s)
     bypass_clear();
 }
 
-static bool start_reactors(struct service *s, char *err)
-{
-    char name[24]; /* cut to 15 by the kernel */
-    for (unsigned n = 0; n < s->count; n++) {
-        struct instance *i = &s->instances[n];
-        snprintf(name, sizeof name, "reactor-%u", n);
-        if (!reactor_init(&i->reactor, n, err, ERROR_MAX)) {
-            return false;
-        }
-        if (!reactor_start(&i->reactor, name, instance_start, i)) {
-            snprintf(err, ERROR_MAX, "%s", *i->err ? i->err : "a reactor could not be started");
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- the end ---- */
-
 static void each(struct service *s, void (*fn)(struct instance *))
 {
     for (unsigned n = 0; n < s->count; n++) {
         instance_run(&s->instances[n], fn);
     }
-}
-
-static void note_busy(struct instance *i)
-{
-    i->says = instance_busy(i);
-}
-
-static void note_unanswered(struct instance *i)
-{
-    i->says = http_server_pending(i->server) > 0;
-}
-
-static void note_not_idle(struct instance *i)
-{
-    i->says = !instance_idle(i);
 }
 
 /* Asks every reactor until none says yes or the time is up. False: time was up. */
@@ -202,6 +169,55 @@ static bool wait_until_none(struct service *s, void (*ask)(struct instance *), i
         }
     } while (any && ms_since(start) < limit_ms);
     return !any;
+}
+
+static bool start_reactors(struct service *s, char *err)
+{
+    char name[24]; /* cut to 15 by the kernel */
+    for (unsigned n = 0; n < s->count; n++) {
+        struct instance *i = &s->instances[n];
+        snprintf(name, sizeof name, "reactor-%u", n);
+        if (!reactor_init(&i->reactor, n, err, ERROR_MAX)) {
+            return false;
+        }
+        if (!reactor_start(&i->reactor, name, instance_start, i)) {
+            snprintf(err, ERROR_MAX, "%s", *i->err ? i->err : "a reactor could not be started");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Customers are let in when Redis has been reached: a fresh instance without it could not see which lines other
+ * instances hold. A Redis that is down delays the start by no more than this. */
+static bool let_in(struct service *s, char *err)
+{
+    (void)wait_until_none(s, instance_redis_away, FIRST_REDIS_MS);
+    for (unsigned n = 0; n < s->count; n++) {
+        instance_run(&s->instances[n], instance_serve);
+        if (!s->instances[n].says) {
+            snprintf(err, ERROR_MAX, "%s", s->instances[n].err);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void note_busy(struct instance *i)
+{
+    i->says = instance_busy(i);
+}
+
+static void note_unanswered(struct instance *i)
+{
+    i->says = http_server_pending(i->server) > 0;
+}
+
+static void note_not_idle(struct instance *i)
+{
+    i->says = !instance_idle(i);
 }
 
 static void phase(const char *name)
@@ -324,7 +340,8 @@ int cli_serve(const char *config_file)
         free_settings(&s);
         return refuse(err);
     }
-    if (!start_reactors(&s, err)) { /* some may run: nothing is freed under them, and the journal has all */
+    if (!start_reactors(&s, err) ||
+        !let_in(&s, err)) { /* some may run: nothing is freed under them, and the journal has all */
         _exit(refuse(err));
     }
     if (!wait_recovered(&s, &watched)) {

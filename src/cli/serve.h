@@ -45,6 +45,10 @@ extern struct metric_family process_loop_lag; /* settings.c */
 
 /* --- instance.c: on the reactor's own thread --- */
 bool instance_start(struct reactor *r, void *instance);
+/* Begins to answer customers (and, on the first, operators). says: it worked. */
+void instance_serve(struct instance *i);
+/* says: Redis has not been reached yet. */
+void instance_redis_away(struct instance *i);
 /* Runs fn on i's thread and waits for it. Main thread. */
 void instance_run(struct instance *i, void (*fn)(struct instance *));
 void instance_quiesce(struct instance *i);

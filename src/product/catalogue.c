@@ -95,5 +95,8 @@ bool product_complete(struct product *p, const struct catalogue *c)
     if (p->monthly_fee == PRODUCT_FEE_MISSING) {
         p->monthly_fee = known->monthly_fee;
     }
+    if (!p->availability_given) {
+        p->available = known->available;
+    }
     return product_is_complete(p);
 }

@@ -136,7 +136,8 @@ static void read_customer(struct kos_reader *in, const cJSON *data, struct custo
             p->monthly_fee = PRODUCT_FEE_MISSING;
         }
         read_allowances(in, info, p);
-        p->available = active_word(info, "productStatus", true);
+        p->availability_given = kos_get(info, "productStatus") != NULL;
+        p->available = active_word(info, "productStatus", false);
     }
 }
 

@@ -241,7 +241,8 @@ static bool wants_details(const struct flight *f)
     const struct product *p = &f->customer.product;
     bool all = p->data_allowance && p->voice_allowance && p->sms_allowance && p->operator_code &&
                p->network_type && p->description;
-    return f->answer == STORE_OK && f->shared && !all;
+    bool answered = f->answer == STORE_OK || (f->answer == STORE_NOT_ACTIVE && f->customer.has_product);
+    return answered && f->shared && !(all && p->availability_given);
 }
 
 static void complete_product(struct flight *f, uint64_t patience_ms)

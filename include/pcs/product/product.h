@@ -21,7 +21,8 @@ struct product {
     const char *code, *name;
     int64_t monthly_fee; /* won */
     const char *data_allowance, *voice_allowance, *sms_allowance;
-    bool available; /* on sale */
+    bool available;          /* on sale */
+    bool availability_given; /* of a current product: KOS said so; else the catalogue decides */
     const char *operator_code, *network_type, *description;
 };
 
