@@ -74,7 +74,7 @@ bool admin_query_int(struct http_request *rq, const char *name, int64_t low, int
                      int64_t *out)
 {
     bool twice = false;
-    char ko[96], en[96], *end;
+    char ko[96], en[96], *end = NULL;
     const char *text = http_query(rq, name, &twice);
     *out = fallback;
     if (!text) {
@@ -82,7 +82,7 @@ bool admin_query_int(struct http_request *rq, const char *name, int64_t low, int
     }
     errno = 0;
     long long n = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
-    if (!twice && !errno && n >= low && n <= high && !*end) {
+    if (!twice && !errno && end && !*end && n >= low && n <= high) {
         *out = n;
         return true;
     }

@@ -81,7 +81,7 @@ static void answer_replay(struct http_request *rq, const struct asking *a)
     const struct journal_op *op = &a->op;
     const struct journal_event *e = op->event_count ? op->events : NULL;
     struct buf b;
-    switch (op->status) {
+    switch (e || op->status != JOURNAL_OK ? op->status : JOURNAL_FAILED) {
     case JOURNAL_OK:
         log_warn("delivery.replay", log_str("eventId", e->event_id), log_str("requestId", e->request_id),
                  log_line("line", e->line), log_str("was", view_event_state(e->state)),

@@ -43,8 +43,6 @@ static void invalidations_pending(void *arg)
 {
     struct instance *i = arg;
     if (!atomic_exchange(&invalidations_note.posted, true)) {
-        invalidations_note.instance = i;
-        invalidations_note.msg.deliver = on_invalidations;
         mailbox_reply(&i->reactor.inbox, &invalidations_note.msg);
     }
 }
@@ -65,6 +63,8 @@ static bool start_first(struct instance *i)
         return false;
     }
     journal_on_pending(s->journal, SINK_EVENTS, events_pending, s->shared.delivery);
+    invalidations_note.instance = i;
+    invalidations_note.msg.deliver = on_invalidations;
     journal_on_pending(s->journal, SINK_INVALIDATIONS, invalidations_pending, i);
     redis_on_up(i->api.redis, redis_is_up, i);
     change_service_recover(i->api.changes, recovered, i);
