@@ -33,9 +33,15 @@ static const struct command {
     int (*run)(const char *config_file);
     int (*client)(const char *config_file, int argc, char **argv); /* reads its own words and options */
 } commands[] = {
-    {"serve", cli_serve, NULL},       {"migrate", cli_migrate, NULL}, {"status", NULL, cli_status},
-    {"breakers", NULL, cli_breakers}, {"settle", NULL, cli_settle},   {"deliveries", NULL, cli_deliveries},
-    {"trace", NULL, cli_trace},       {"slots", NULL, cli_slots},
+    {"serve", cli_serve, NULL},
+    {"migrate", cli_migrate, NULL},
+    {"status", NULL, cli_status},
+    {"breakers", NULL, cli_breakers},
+    {"settle", NULL, cli_settle},
+    {"deliveries", NULL, cli_deliveries},
+    {"trace", NULL, cli_trace},
+    {"slots", NULL, cli_slots},
+    {"verify-history", NULL, cli_verify_history},
 };
 
 static const struct command *find_command(const char *name)

@@ -77,5 +77,7 @@ int cli_slots(const char *config_file, int argc, char **argv);
 int cli_settle(const char *config_file, int argc, char **argv);
 int cli_deliveries(const char *config_file, int argc, char **argv);
 int cli_trace(const char *config_file, int argc, char **argv);
+/* 0: clean, 1: findings, 2: not verified. */
+int cli_verify_history(const char *config_file, int argc, char **argv);
 
 #endif

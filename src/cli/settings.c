@@ -166,6 +166,7 @@ void cli_print_help(void)
          "commands:\n"
          "  serve             run the service (the default)\n"
          "  migrate           bring the history's schema in PostgreSQL up to date\n"
+         "  verify-history    has anybody altered, removed or added rows of the history?\n"
          "\n"
          "commands to a running service (its admin API; all take --json, --socket PATH, --slot N):\n"
          "  status            how it is doing: neighbours, journal, backlog\n"

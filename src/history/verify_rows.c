@@ -174,10 +174,6 @@ static enum fault explain_missing(struct verify *v, const struct chain_link *l)
 {
     struct history_finding f = {FINDING_ROW_MISSING, v->instance, l->seq, 0, l->request_id, NULL};
     bool there = false, refused = false;
-    if (l->seq > v->forwarded) { /* its refusal may still be on its way */
-        v->totals->waiting++;
-        return FAULT_NONE;
-    }
     enum fault fault =
         is_uuid(l->request_id) ? ask(v, somewhere_sql, l->request_id, NULL, &there) : FAULT_NONE;
     if (fault == FAULT_NONE && !there) {

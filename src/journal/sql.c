@@ -88,8 +88,9 @@ static const char *const texts[SQL_STATEMENTS] = {
     /* the newest one stays: it is the head */
     [SQL_CHAIN_DELETE] = "DELETE FROM chain WHERE seq=?1 AND seq<(SELECT max(seq) FROM chain)",
     [SQL_LINK_QUEUE] = "INSERT OR IGNORE INTO link_queue(seq) VALUES(?1)",
-    [SQL_LINK_PULL] = "SELECT %L FROM (SELECT seq FROM link_queue ORDER BY seq LIMIT ?1) q"
-                      " JOIN chain c ON c.seq=q.seq ORDER BY q.seq",
+    /* what tells of a refusal first: nobody sees the link of a refused row without it */
+    [SQL_LINK_PULL] = "SELECT %L FROM link_queue q JOIN chain c ON c.seq=q.seq"
+                      " ORDER BY c.kind DESC,c.seq LIMIT ?1",
     [SQL_LINK_ACK] = "DELETE FROM link_queue WHERE seq=?1",
 
     [SQL_CALL_INSERT] =

@@ -353,7 +353,7 @@ START_TEST(the_link_of_a_refused_row_goes_alone_and_another_tells_of_it)
     ck_assert_uint_eq(p.list_count, 1);
     ck_assert_int_eq(p.links[0].seq, 2);
     ck_assert_uint_eq(p.loose_count, 2);
-    const struct chain_link *row = &p.loose[0], *refusal = &p.loose[1];
+    const struct chain_link *row = &p.loose[1], *refusal = &p.loose[0];
     ck_assert_int_eq(row->seq, 1);
     ck_assert_int_eq(row->kind, CHAIN_ROW);
     ck_assert_mem_eq(p.links[0].previous, row->link, CHAIN_HASH);
