@@ -188,8 +188,6 @@ void send_result(struct http_request *rq, int status, const struct change_record
     rq->log_change = arena_strdup(&rq->arena, c->request_id);
     if (location) {
         headers[n++] = (struct http_header){"Location", location};
-    }
-    if (status == 202 && !change_state_final(c->state)) {
         headers[n++] = (struct http_header){"Retry-After", "1"};
     }
     if (async) {

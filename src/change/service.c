@@ -70,7 +70,7 @@ static void on_open_page(struct journal_op *op)
     if (op->status != JOURNAL_OK) {
         rec->in_flight = false;
         log_error("recovery.failed", log_str("status", journal_status_name(op->status)));
-        if (rec->first_done && !svc->destroying) { /* the rest must not stay behind for ever */
+        if (!svc->destroying) { /* not ready until the first page is in hand; none stays behind for ever */
             uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
             return;
         }

@@ -404,7 +404,7 @@ void change_ended(struct change *c)
              log_str("reason", c->outcome_reason));
     FAILPOINT("change.outcome_stored");
     change_tell_notes(c);
-    tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT);
+    tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT || r->first_status == 202);
     waiters_notify(c->svc->shared, r->request_id);
     FAILPOINT("change.ended");
 }

@@ -209,8 +209,8 @@ int verb_doubt(struct journal *j, struct journal_op *op)
 /* NOT_SENT: nothing was ordered, a 503 leaves the key free. Else the key keeps the change. */
 static int end_key(struct journal *j, struct journal_op *op, const char *key)
 {
-    if (!key || op->change.state != CHANGE_NOT_SENT) {
-        return SQLITE_OK;
+    if (!key || op->change.state != CHANGE_NOT_SENT || op->change.first_status == 202) {
+        return SQLITE_OK; /* 202 was told: that answer is kept, whatever became of it */
     }
     sqlite3_stmt *s = store_get(&j->store, SQL_KEY_DELETE);
     bind_text(s, 1, key);

@@ -52,7 +52,7 @@ enum journal_verb {
     /* An open change ends: change->state (a move that change_transition_ok() allows), its result fields, and
      * actor, names, validation, first_status if given; processed_at 0: now. event (may be NULL) enters the
      * outbox, the row enters the history queue, its line the invalidations (generation). NOT_SENT frees the
-     * key; others keep it key_ms from requested_at. OK, CONFLICT (already final, or no such move: found),
+     * key unless 202 was told (first_status); others keep it key_ms from requested_at. OK, CONFLICT (already final, or no such move: found),
      * NOT_FOUND */
     JOURNAL_OUTCOME,
     /* Stores a change that never was open (INVALID, NOT_SENT) with event if any. Takes its claim and key over
