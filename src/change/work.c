@@ -51,35 +51,23 @@ static void hold_advance(struct change *c)
     }
 }
 
-/* GET of the line's key after somebody else was found there: its value is their change's id. */
-static void on_foreign_holder(void *arg, enum redis_outcome outcome, const redisReply *reply)
-{
-    struct change *c = arg;
-    c->hold_call = NULL;
-    if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING && !c->foreign_is_key) {
-        uuid_parse(reply->str, reply->len, c->foreign_id); /* the key's change, if there is one, goes first */
-    }
-    if (!c->foreign_id[0]) {
-        c->hold_answer = HOLD_UNKNOWN; /* gone again, or garbage: it guards nothing */
-    }
-    hold_advance(c);
-}
-
 static void on_hold(void *arg, enum redis_outcome outcome, const redisReply *reply)
 {
     struct change *c = arg;
     c->hold_call = NULL;
-    if (outcome != REDIS_REPLIED || reply->type == REDIS_REPLY_ERROR) {
+    if (outcome != REDIS_REPLIED ||
+        (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_STRING)) {
         c->hold_answer = HOLD_UNKNOWN;
-    } else if (reply->type == REDIS_REPLY_NIL) {
-        char key[KEY_MAX];
-        redis_key_line(key, c->rec.line);
-        struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
-        c->hold_answer = HOLD_FOREIGN;
-        c->hold_call = redis_command(c->svc->redis, 0, on_foreign_holder, c, args, 2);
-    } else {
+    } else if (reply->type == REDIS_REPLY_STATUS) {
         c->hold_answer = HOLD_OURS;
         c->held = true;
+    } else {
+        char holder[UUID_LEN + 1];
+        bool known = uuid_parse(reply->str, reply->len, holder);
+        c->hold_answer = known ? HOLD_FOREIGN : HOLD_UNKNOWN; /* garbage guards nothing */
+        if (known && !c->foreign_is_key) { /* the key's change, if there is one, goes first */
+            memcpy(c->foreign_id, holder, sizeof holder);
+        }
     }
     hold_advance(c);
 }

@@ -45,7 +45,7 @@ static const char take_script[] =
     "local ok={ok='OK'} "
     "if redis.call('SET',KEYS[1],ARGV[1],'NX','PX',ARGV[2]) then return ok end "
     "local v=redis.pcall('GET',KEYS[1]) "
-    "if type(v)=='string' and v~=ARGV[1] and redis.call('PTTL',KEYS[1])>=0 then return false end "
+    "if type(v)=='string' and v~=ARGV[1] and redis.call('PTTL',KEYS[1])>=0 then return v end "
     "redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) return ok";
 static const char renew_script[] =
     "local v=redis.pcall('GET',KEYS[1]) "

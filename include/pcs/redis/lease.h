@@ -58,7 +58,7 @@ struct redis_call *lease_drop(struct redis_link *link, const char *key, redis_do
  * read). A key without an expiry or of another type is no hold but garbage, and is taken over. Taking twice
  * is harmless: a command whose outcome is unknown may be repeated. */
 
-/* Status OK: taken, or held by this holder already; nil: somebody else's. */
+/* Status OK: taken, or held by this holder already; a string: the holder that has it, read in the same instant. */
 struct redis_call *hold_take(struct redis_link *link, const char *key, const char *holder, int64_t ttl_ms,
                              redis_done done, void *arg);
 /* Integer 1: renewed or taken anew; 0: somebody else's. */
