@@ -142,3 +142,38 @@ def test_default_operator_is_the_operator_of_products_that_name_none(world):
         assert checks.validation(v)["OPERATOR_MATCH"] == "FAIL"
     finally:
         service.stop()
+
+
+def listed(world, products, **data):
+    """A fresh service's screen of what a KOS list of these products gives."""
+    body = {"success": True, "resultCode": "0000", "resultMessage": "ok", "data": {**data, "products": products}}
+    world.kos.fault("http_status", operation="list", status=200, body=body)
+    n = world.session.number()
+    service = world.start_service(name=f"listed-{n}", REDIS_DATABASE=str(world.session.redis_database()), JOURNAL_PATH=f"{world.folder}/journal-l{n}")
+    try:
+        return world.customer().front.at(service).available().expect(200).data["products"]
+    finally:
+        world.kos.clear()
+        service.stop()
+
+
+def test_untidy_lists_are_normalised(world):
+    """Snake and camel case, numbers as text and decimals, missing names, codes and fees, a product that comes twice."""
+    camel = {"productCode": "CAMEL", "productName": "카멜", "monthlyFee": "1000.0", "dataAllowance": 1, "networkType": "5G", "status": "ACTIVE"}
+    snake = {"product_code": "SNAKE", "product_name": "스네이크", "monthly_fee": "2000", "voice_allowance": "30", "status": "ACTIVE"}
+    nameless = {"product_code": "NAMELESS", "product_name": None, "monthly_fee": 3000, "status": "ACTIVE"}
+    dropped = [{"product_name": "코드 없음", "monthly_fee": 1, "status": "ACTIVE"}, {"product_code": "NO FEE!", "monthly_fee": 1, "status": "ACTIVE"},
+               {"product_code": "NEGATIVE", "monthly_fee": -1, "status": "ACTIVE"}, {"product_code": "HALF", "monthly_fee": "0.5", "status": "ACTIVE"},
+               {"product_code": "", "monthly_fee": 1, "status": "ACTIVE"}, {"product_code": "NULL_FEE", "monthly_fee": None, "status": "ACTIVE"}, None, 5, "x", []]
+    products = listed(world, [camel, snake, nameless, *dropped], product_count="many")
+    assert codes(products) == ["CAMEL", "SNAKE", "NAMELESS"]
+    by = {p["productCode"]: p for p in products}
+    checks.product(by["CAMEL"])
+    checks.product(by["SNAKE"])
+    checks.product(by["NAMELESS"])
+    assert by["CAMEL"]["monthlyFee"] == 1000 and by["CAMEL"]["dataAllowance"] == "1GB" and by["CAMEL"]["networkType"] == "5G"
+    assert by["SNAKE"]["monthlyFee"] == 2000 and by["SNAKE"]["dataAllowance"] == "정보 없음"
+
+
+def test_an_empty_list_is_an_answer(world):
+    assert listed(world, []) == []

@@ -173,6 +173,13 @@ def test_a_cancelled_change_is_replayed_as_it_is_now(world, customer, kos):
     assert again.headers["Preference-Applied"] == "respond-async"
 
 
+@pytest.mark.parametrize("key", ["k" * 255, '"' + "q" * 255 + '"', "한글-열쇠", "a b c", '"semi;colon"'])
+def test_keys_of_255_characters_and_odd_ones(world, customer, key):
+    first = customer.api.change(customer.body(), check=False, Idempotency_Key=key.encode()).expect(200)
+    again = customer.api.change(customer.body(), check=False, Idempotency_Key=key.encode()).expect(200)
+    assert again.headers["Idempotent-Replayed"] == "true" and again.data == first.data
+
+
 # Last: it restarts the service.
 def test_keys_live_through_a_restart_and_an_empty_redis(world):
     done, refused, open_ = world.customer(), world.customer(), world.customer()

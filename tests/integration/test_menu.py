@@ -242,3 +242,34 @@ def test_kos_is_asked_with_our_headers_and_the_correlation_id(world, customer, k
     assert h["Content-Type"].startswith("application/json")
     version, trace_id, span, flags = h["traceparent"].split("-")
     assert (version, trace_id, flags) == ("00", trace, "01") and span != "00f067aa0ba902b7"
+
+
+def test_an_inquiry_in_snake_case_is_read_too(world, kos):
+    c = world.customer()
+    body = {"success": True, "resultCode": "0000", "resultMessage": "ok", "data": {
+        "request_id": "x", "proc_status": "SUCCESS", "result_code": "0000",
+        "product_info": {"line_number": c.line, "current_product_code": "LTE_BASIC", "current_product_name": "LTE 베이직", "monthly_fee": "33000"},
+        "customer_info": {"customer_name": "통합시험", "customer_id": c.customer_id, "operator_code": "MVNO01", "line_status": "ACTIVE"}}}
+    kos.fault("http_status", operation="inquiry", lineNumber=c.line, status=200, body=body)
+    menu = c.api.menu().expect(200).data
+    checks.menu(menu)
+    assert menu["customerId"] == c.customer_id and menu["currentProduct"]["monthlyFee"] == 33000
+
+
+def test_an_answer_about_another_line_is_not_shown(world, kos):
+    """A customer never sees somebody else's data, whatever KOS mixes up."""
+    c = world.customer()
+    kos.fault("wrong_request_id", operation="inquiry", variant="lineNumber", lineNumber=c.line)
+    c.api.menu().expect(503, "KOS_UNAVAILABLE")
+    c.api.change(c.body()).expect(503, "KOS_UNAVAILABLE")
+    assert not c.orders()
+
+
+def test_a_kos_whose_name_cannot_be_resolved(world):
+    service = world.start_service(name="no-dns", KOS_BASE_URL="http://kos.invalid:1", REDIS_DATABASE="60", JOURNAL_PATH=world.folder + "/journal-dns")
+    try:
+        c = world.customer()
+        c.api.at(service).menu(timeout=10).expect(503, "KOS_UNAVAILABLE")
+        c.api.at(service).change(c.body(), timeout=10).expect(503, "KOS_UNAVAILABLE")
+    finally:
+        service.stop()

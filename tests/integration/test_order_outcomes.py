@@ -29,6 +29,14 @@ CASES = {
     "in pieces": ({"kind": "slow_drip", "bytes": 40, "delayMs": 5}, COMPLETED),
     "late but in time": ({"kind": "delay", "delayMs": 400}, COMPLETED),
     "success without data": ({"kind": "null_data"}, COMPLETED),
+    **{f"success with {name}": ({"kind": "http_status", "phase": "after", "status": 200, "body": {
+        "success": True, "resultCode": "0000", "resultMessage": "ok", "timestamp": "20240102030405", **data}}, COMPLETED) for name, data in {
+            "no data member": {},
+            "empty data": {"data": {}},
+            "null changeInfo": {"data": {"resultCode": "0000", "changeInfo": None}},
+            "an order number that is a number": {"data": {"changeInfo": {"kosOrderNumber": 20240001, "effectiveDate": "2024-13-45"}}},
+            "snake case": {"data": {"result_code": "0000", "change_info": {"kos_order_number": "KO-1"}}},
+        }.items()},
     **{f"refused with {c}": ({"kind": "result_code", "resultCode": c}, c) for c in ("2001", "2002", "2003", "2004", "2005", "2099")},
     **{f"refused by KOS's validation {c}": ({"kind": "result_code", "resultCode": c, "status": 400}, c) for c in ("9001", "9002", "9003", "9004")},
     "applied late": ({"kind": "delay", "phase": "before", "delayMs": 2500}, APPLIED),
@@ -119,8 +127,12 @@ def test_an_answer_with_0000_completes(world, cases, family, name):
     assert result["processStatus"] == "COMPLETED" and result["resultCode"] == "0000"
     [order] = c.customer.orders()
     assert order["applied"] and order["requestId"] == result["requestId"]
-    if name == "success without data":
+    if name in ("success without data", "success with no data member", "success with empty data", "success with null changeInfo"):
         assert "kosOrderNumber" not in result, "nothing is invented"
+    if name == "success with an order number that is a number":
+        assert result["kosOrderNumber"] == "20240001"
+    if name == "success with snake case":
+        assert result["kosOrderNumber"] == "KO-1"
     assert result["changedProduct"]["productCode"] == "LTE_PLUS"
 
 

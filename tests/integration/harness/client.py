@@ -7,6 +7,7 @@ import json
 import re
 import socket
 
+import jsonschema
 import requests
 
 from . import checks
@@ -119,23 +120,63 @@ def check_reply(reply, method, path, sent):
         assert "Allow" in reply.headers, reply
 
 
-class Api:
-    """Requests of one caller. statuses: {(method, route pattern): set of statuses} from the OpenAPI text."""
+class Described:
+    """What /openapi.json says: which statuses a route may answer with, and what their bodies look like."""
 
-    def __init__(self, url, token=None, statuses=None, family="core"):
-        self.url, self.token, self.statuses, self.family = url, token, statuses, family
+    def __init__(self, text):
+        self.text = text
+        self.routes = []
+        for path, operations in text["paths"].items():
+            pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$")
+            for method, operation in operations.items():
+                self.routes.append((method.upper(), path, pattern, operation.get("responses", {})))
+        # Paths without parameters first: /request/validation is no requestId.
+        self.routes.sort(key=lambda r: "{" in r[1])
+        self.validators = {}
+
+    def validator(self, method, path, status, responses, type_):
+        key = (method, path, status, type_)
+        if key not in self.validators:
+            response = responses[str(status)]
+            if "$ref" in response:
+                response = self.text["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+            content = response.get("content", {})
+            schema = content.get(type_, {}).get("schema")
+            assert schema is not None or not content, f"{method} {path} {status}: {type_} is not in the OpenAPI text"
+            resolver = jsonschema.RefResolver.from_schema(self.text)
+            self.validators[key] = schema and jsonschema.Draft4Validator(schema, resolver=resolver)
+        return self.validators[key]
+
+    def check(self, method, path, reply):
+        for m, route, pattern, responses in self.routes:
+            if m == method and pattern.match(path):
+                assert str(reply.status) in responses, f"{method} {path}: {reply.status} is not in the OpenAPI text"
+                type_ = reply.headers.get("Content-Type", "").split(";")[0]
+                if type_.endswith("json") and reply.body:
+                    validator = self.validator(m, route, reply.status, responses, type_)
+                    if validator:
+                        problem = jsonschema.exceptions.best_match(validator.iter_errors(reply.json))
+                        assert not problem, f"{method} {path} {reply.status} against the OpenAPI text: {problem.message} in {list(problem.path)}"
+                return
+
+
+class Api:
+    """Requests of one caller; described: every answer is compared with the OpenAPI text too."""
+
+    def __init__(self, url, token=None, described=None, family="core"):
+        self.url, self.token, self.described, self.family = url, token, described, family
         self.session = requests.Session()
         self.session.trust_env = False
 
     def on(self, family):
         """The same caller on the other family of paths; a new connection, so also for another thread."""
-        return Api(self.url, self.token, self.statuses, family)
+        return Api(self.url, self.token, self.described, family)
 
     def another(self):
         return self.on(self.family)
 
     def at(self, service):
-        return Api(service.url, self.token, self.statuses, self.family)
+        return Api(service.url, self.token, self.described, self.family)
 
     def __call__(self, method, path, body=None, timeout=20, check=True, params=None, **headers):
         headers = {k.replace("_", "-"): v for k, v in headers.items() if v is not None}
@@ -153,17 +194,9 @@ class Api:
         reply = Reply(answer.status_code, answer.headers, answer.content)
         if check:
             check_reply(reply, method, path, {k.lower(): v for k, v in headers.items()})
-            self._check_status(method, path, reply)
+            if self.described:
+                self.described.check(method, path.split("?")[0], reply)
         return reply
-
-    def _check_status(self, method, path, reply):
-        if not self.statuses:
-            return
-        plain = path.split("?")[0]
-        for (m, pattern), statuses in self.statuses.items():
-            if m == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), plain):
-                assert reply.status in statuses, f"{method} {plain}: {reply.status} is not in the OpenAPI text"
-                return
 
     def get(self, path, **more):
         return self("GET", path, **more)

@@ -6,8 +6,10 @@ import subprocess
 import tempfile
 import threading
 
+import requests
+
 from . import checks, servers, tokens
-from .client import Api
+from .client import Api, Described
 from .service import SANITIZER_ENV, Service, program
 from .sims import Kos, Mvno
 from .wait import until
@@ -19,6 +21,7 @@ class Session:
     def __init__(self, build, folder):
         self.build, self.folder = build, folder
         self._redis = self._postgres = self._statuses = None
+        self.described = None
         self._numbers = itertools.count(1)
         self._databases = itertools.cycle(range(1, 64))
 
@@ -188,6 +191,13 @@ class World:
         full = {"PATH": os.environ["PATH"], **SANITIZER_ENV, **(self.env() if env is None else env)}
         return subprocess.run([program(self.build), *argv], capture_output=True, text=True, env=full, timeout=timeout)
 
+    @property
+    def described(self):
+        """The service's own OpenAPI text, once a session."""
+        if self.session.described is None and self.service:
+            self.session.described = Described(requests.get(self.service.url + "/openapi.json", timeout=5).json())
+        return self.session.described
+
     # --- callers ---
 
     def token(self, **claims):
@@ -197,7 +207,7 @@ class World:
         return text
 
     def api(self, token=None, family="core", service=None):
-        return Api((service or self.service).url, token, self.session.statuses, family)
+        return Api((service or self.service).url, token, self.described, family)
 
     def admin(self, **claims):
         return self.api(self.token(sub="admin", role="ADMIN", **claims))
