@@ -48,6 +48,14 @@ static bool complain(const char *what, const char *why)
     return false;
 }
 
+static bool number(const char *text, int64_t *n)
+{
+    char *end;
+    errno = 0;
+    *n = strtoll(text, &end, 10);
+    return (*text && !*end && !errno && *n > 0) || complain(text, "SEQ is a number from 1 on");
+}
+
 static bool add_key(struct verification *v, const void *bytes, size_t len, const char *from)
 {
     if (v->job.key_count == KEYS_MAX) {
@@ -125,24 +133,32 @@ static bool add_key_file(struct verification *v, const char *file)
 /* [INSTANCE:]SEQ:LINK */
 static bool add_head_text(struct verification *v, const char *text)
 {
-    char instance[CHAIN_INSTANCE] = "", link[2 * CHAIN_HASH + 1];
-    int64_t seq;
-    int end = 0;
-    bool named = sscanf(text, "%63[^:]:%" SCNd64 ":%64[0-9a-fA-F]%n", instance, &seq, link, &end) == 3;
-    if (!named && sscanf(text, "%" SCNd64 ":%64[0-9a-fA-F]%n", &seq, link, &end) != 2) {
+    char words[CHAIN_INSTANCE + 128];
+    bool ok = snprintf(words, sizeof words, "%s", text) < (int)sizeof words;
+    char *link = ok ? strrchr(words, ':') : NULL;
+    if (!link) {
         return complain(text, "a head is [INSTANCE:]SEQ:LINK, as event history.chain_head is logged");
     }
-    if (!named && !v->job.instance) {
+    *link++ = '\0';
+    char *seq = strrchr(words, ':');
+    if (seq) {
+        *seq++ = '\0';
+    }
+    const char *instance = seq ? words : v->job.instance;
+    int64_t n;
+    if (!number(seq ? seq : words, &n)) {
+        return false;
+    }
+    if (!instance) {
         return complain(text, "whose head? Name the instance in it, or by --instance");
     }
-    struct history_head *h = add_head(v, named ? instance : v->job.instance, text);
+    struct history_head *h = add_head(v, instance, text);
     if (!h) {
         return false;
     }
-    h->seq = h->forwarded = seq;
+    h->seq = h->forwarded = n;
     h->has_link = true;
-    return (!text[end] && seq > 0 && chain_unhex(link, h->link, CHAIN_HASH)) ||
-           complain(text, "a head's LINK has 64 hex digits, and SEQ begins with 1");
+    return chain_unhex(link, h->link, CHAIN_HASH) || complain(text, "a head's LINK has 64 hex digits");
 }
 
 static bool gather(struct verification *v)
@@ -298,14 +314,6 @@ static bool keep(const char **list, size_t *count, size_t max, const char *text)
     }
     list[(*count)++] = text;
     return true;
-}
-
-static bool number(const char *text, int64_t *n)
-{
-    char *end;
-    errno = 0;
-    *n = strtoll(text, &end, 10);
-    return (*text && !*end && !errno && *n > 0) || complain(text, "SEQ is a number from 1 on");
 }
 
 static const struct option options[] = {{"instance", required_argument, NULL, 'i'},

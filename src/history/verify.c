@@ -64,7 +64,7 @@ static bool bytes(const PGresult *r, int row, int column, unsigned char *out, si
 static bool read_link(struct verify *v, const PGresult *r, int row, struct chain_link *l)
 {
     *l = (struct chain_link){.seq = strtoll(PQgetvalue(r, row, 0), NULL, 10),
-                             .kind = (enum chain_kind)atoi(PQgetvalue(r, row, 1)),
+                             .kind = (enum chain_kind)strtol(PQgetvalue(r, row, 1), NULL, 10),
                              .request_id = arena_strdup(&v->arena, PQgetvalue(r, row, 2)),
                              .requested_at = strtoll(PQgetvalue(r, row, 3), NULL, 10),
                              .salted = !PQgetisnull(r, row, 7)};

@@ -84,10 +84,9 @@ static enum fault check_window(struct verify *v, const char *from, const char *u
 /* Months counted from the year 0. */
 static int month_of(const char *partition)
 {
-    const char *digits = partition + strlen("product_change_history_");
-    int year = 0, month = 0;
-    (void)sscanf(digits, "%4d_%2d", &year, &month);
-    return year * 12 + month - 1;
+    char *rest;
+    long year = strtol(partition + strlen("product_change_history_"), &rest, 10);
+    return (int)(year * 12 + strtol(rest + 1, NULL, 10) - 1); /* the pattern above has seen to its form */
 }
 
 static void month_begins(char out[32], int month)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,16 +33,39 @@ bool chain_note_write(int dir_fd, const struct chain_note *note)
     return renameat(dir_fd, NOTE_FRESH, dir_fd, NOTE_FILE) == 0;
 }
 
+/* A number up to the end of the text or a space; *rest: behind it. */
+static bool number(const char *text, int64_t *n, const char **rest)
+{
+    char *end;
+    errno = 0;
+    *n = strtoll(text, &end, 10);
+    *rest = end;
+    return end != text && !errno && (!*end || *end == ' ');
+}
+
+static bool copy(const char *text, char *out, size_t size)
+{
+    return snprintf(out, size, "%s", text) < (int)size;
+}
+
 static bool parse_line(const char *line, struct chain_note *note)
 {
-    char value[2 * CHAIN_HASH + 1];
-    if (sscanf(line, "instance %63s", note->instance) == 1 || sscanf(line, "key %64s", note->key) == 1 ||
-        sscanf(line, "forwarded %" SCNd64, &note->forwarded) == 1 ||
-        sscanf(line, "at %" SCNd64, &note->at) == 1) {
-        return true;
+    const char *space = strchr(line, ' '), *rest = "";
+    size_t len = space ? (size_t)(space - line) : 0;
+    const char *value = space ? space + 1 : "";
+    if (strncmp(line, "instance ", len + 1) == 0) {
+        return copy(value, note->instance, sizeof note->instance);
     }
-    return sscanf(line, "head %" SCNd64 " %64s", &note->seq, value) == 2 &&
-           chain_unhex(value, note->link, CHAIN_HASH);
+    if (strncmp(line, "key ", len + 1) == 0) {
+        return copy(value, note->key, sizeof note->key);
+    }
+    if (strncmp(line, "head ", len + 1) == 0) {
+        return number(value, &note->seq, &rest) && *rest && chain_unhex(rest + 1, note->link, CHAIN_HASH);
+    }
+    if (strncmp(line, "forwarded ", len + 1) == 0) {
+        return number(value, &note->forwarded, &rest) && !*rest;
+    }
+    return strncmp(line, "at ", len + 1) == 0 && number(value, &note->at, &rest) && !*rest;
 }
 
 bool chain_note_read(const char *journal_path, unsigned number, struct chain_note *note)
