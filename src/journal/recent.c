@@ -2,11 +2,22 @@
 #include "journal/recent.h"
 
 #include "journal/claims.h"
+#include "pcs/core/clock.h"
 #include "pcs/core/id.h"
 
 #include <stdlib.h>
 
 #define SIZE_MIN ((size_t)1024)
+#define STEP_MS  100 /* less is slewing, or this thread was not running between two looks at the clocks */
+
+int64_t recent_time(struct recent *r, int64_t unix_ms)
+{
+    int64_t offset = clock_wall_ms() - (int64_t)(clock_mono_ns() / NS_PER_MS);
+    if (offset - r->offset > STEP_MS || r->offset - offset > STEP_MS) {
+        r->offset = offset;
+    }
+    return unix_ms - r->offset;
+}
 
 void recent_init(struct recent *r, int64_t since)
 {

@@ -28,9 +28,14 @@ struct recent {
     struct recent_generation young, old;
     int64_t forgotten; /* outcomes up to here are not known any more */
     uint64_t seed;
+    int64_t offset; /* the wall clock less the one that is never set, as of its last step */
 };
 
-/* Knows nothing about outcomes before `since` (Unix ms). */
+/* A time of the wall clock as this memory keeps times: on a clock that is never set. Both sides of a comparison
+ * are brought to it with the clocks of their own moment, so that a step of the wall clock cannot make what was
+ * loaded after an outcome look older than it. */
+int64_t recent_time(struct recent *r, int64_t unix_ms);
+/* Knows nothing about outcomes before `since`. */
 void recent_init(struct recent *r, int64_t since);
 void recent_free(struct recent *r);
 /* An outcome of the line, processed at `at`; now is the wall clock. */

@@ -51,7 +51,10 @@ static int load_recent(struct journal *j)
     size_t seen = 0;
     sqlite3_stmt *s = store_get(&j->store, SQL_SETTLED_RECENT);
     int rc = sqlite3_step(s);
-    recent_init(&j->recent, rc == SQLITE_ROW ? now - RECENT_LOAD_MS + RECENT_MARGIN_MS : 0);
+    recent_init(&j->recent, INT64_MIN);
+    if (rc == SQLITE_ROW) {
+        j->recent.forgotten = recent_time(&j->recent, now - RECENT_LOAD_MS + RECENT_MARGIN_MS);
+    }
     for (; rc == SQLITE_ROW && seen < RECENT_MAX; rc = sqlite3_step(s), seen++) {
         int64_t at = sqlite3_column_int64(s, 1);
         enum change_state state = (enum change_state)sqlite3_column_int(s, 2);
@@ -61,11 +64,12 @@ static int load_recent(struct journal *j)
         if (state != CHANGE_INVALID && state != CHANGE_CANCELLED && state != CHANGE_EXPIRED) {
             /* the clock may have been set back meanwhile: not in the future, or the line could never be
              * loaded */
-            recent_note(&j->recent, (const char *)sqlite3_column_text(s, 0), at < now ? at : now, now);
+            recent_note(&j->recent, (const char *)sqlite3_column_text(s, 0),
+                        recent_time(&j->recent, at < now ? at : now), recent_time(&j->recent, now));
         }
     }
     if (seen == RECENT_MAX) {
-        j->recent.forgotten = now;
+        j->recent.forgotten = recent_time(&j->recent, now);
     }
     sqlite3_reset(s);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;

@@ -21,6 +21,11 @@ static bool claimed_by_other(const struct claim *held, const char *request_id)
     return held && strcmp(held->request_id, request_id) != 0;
 }
 
+static bool must_reload(struct journal *j, const char *line, int64_t loaded_at)
+{
+    return recent_reload(&j->recent, line, recent_time(&j->recent, loaded_at));
+}
+
 static int answer_busy(struct journal_op *op, enum journal_status status, const char *request_id)
 {
     op->found = (struct change_record){.request_id = arena_strdup(&op->arena, request_id)};
@@ -97,7 +102,7 @@ int verb_intent(struct journal *j, struct journal_op *op)
     if (claimed_by_other(held, c->request_id)) {
         return answer_busy(op, JOURNAL_KEY_BUSY, held->request_id);
     }
-    if (recent_reload(&j->recent, c->line, c->loaded_at)) {
+    if (must_reload(j, c->line, c->loaded_at)) {
         op->status = JOURNAL_RELOAD;
         return SQLITE_OK;
     }
@@ -174,7 +179,7 @@ int verb_send(struct journal *j, struct journal_op *op)
     if (!b.there || b.state != CHANGE_ACCEPTED) {
         return answer_other_state(j, op);
     }
-    if (recent_reload(&j->recent, b.line, op->change.loaded_at)) {
+    if (must_reload(j, b.line, op->change.loaded_at)) {
         op->status = JOURNAL_RELOAD;
         return SQLITE_OK;
     }
@@ -275,7 +280,8 @@ int verb_outcome(struct journal *j, struct journal_op *op)
     if (rc == SQLITE_OK) {
         int64_t now = op_now(op);
         int64_t at = op->change.processed_at ? op->change.processed_at : now;
-        recent_note(&j->recent, b.line, at, now); /* kept after a rollback too: then a reload too many */
+        /* kept after a rollback too: then a reload too many */
+        recent_note(&j->recent, b.line, recent_time(&j->recent, at), recent_time(&j->recent, now));
         rc = invalidate_line(j, op, b.line);
     }
     return rc;
