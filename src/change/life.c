@@ -28,6 +28,7 @@ static struct change *change_new(struct change_service *svc)
     }
     c->svc = svc;
     c->started_ns = clock_mono_ns();
+    c->started_ms = clock_wall_ms();
     arena_init(&c->arena, NULL, 0, CHANGE_MEMORY_MAX);
     arena_init(&c->facts[0], NULL, 0, CHANGE_MEMORY_MAX);
     arena_init(&c->facts[1], NULL, 0, CHANGE_MEMORY_MAX);
@@ -278,6 +279,9 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
         change_run(c, c->rec.held ? PHASE_RETRY : PHASE_LOAD);
     } else {
         c->attempts = 1; /* one order may be out: whatever comes next is a repeat */
+        if (kos_settings(svc->kos)->deduplicates && !c->rec.on_operator_list) {
+            c->rec.sent_at = c->started_ms; /* or a repeat of it, until a moment ago */
+        }
         change_run(c, PHASE_DOUBT);
     }
     return true;

@@ -64,6 +64,8 @@ enum phase change_again_later(struct change *c, enum phase same);
 /* The journal says that somebody else has ended it: tell what is on disk, and end. */
 enum phase change_settled_elsewhere(struct change *c);
 int64_t change_retry_delay_ms(struct change *c);
+/* Now, as the settling counts it: Unix ms that go on evenly while the process lives. */
+int64_t change_now_ms(const struct change *c);
 int64_t change_first_ask_ms(const struct change *c);
 /* The back-off after as many inquiries as were made. */
 int64_t change_next_ask_ms(const struct change *c);

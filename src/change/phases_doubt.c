@@ -52,10 +52,10 @@ enum phase phase_doubt_begin(struct change *c)
 {
     if (!c->rec.in_doubt) {
         c->rec.in_doubt = true;
-        c->rec.doubt_since = clock_wall_ms();
+        c->rec.doubt_since = change_now_ms(c);
         c->rec.next_check_at = c->rec.doubt_since + change_first_ask_ms(c);
-    } else if (!c->rec.on_operator_list && c->rec.next_check_at <= clock_wall_ms()) {
-        c->rec.next_check_at = clock_wall_ms() + change_next_ask_ms(c); /* after a repeat, or a restart */
+    } else if (!c->rec.on_operator_list && c->rec.next_check_at <= change_now_ms(c)) {
+        c->rec.next_check_at = change_now_ms(c) + change_next_ask_ms(c); /* after a repeat, or a restart */
     }
     if (c->svc->draining) {
         change_time_up(c);
@@ -77,10 +77,11 @@ enum phase phase_doubt_finish(struct change *c)
         return PHASE_END;
     }
     if (c->rec.on_operator_list) { /* no operator can see it: asked again, and put on the list then */
-        c->rec.next_check_at = clock_wall_ms() + change_next_ask_ms(c);
+        c->rec.next_check_at = change_now_ms(c) + change_next_ask_ms(c);
     }
     tell_shared(c->svc, &c->rec, true); /* so that every instance tells of the doubt */
-    change_wait_start(c, c->rec.next_check_at - clock_wall_ms());
+    int64_t wait = c->rec.next_check_at - change_now_ms(c), longest = 2 * c->svc->config->settle_max_ms;
+    change_wait_start(c, wait < longest ? wait : longest); /* noted before the clock was set back */
     return PHASE_WAIT;
 }
 
@@ -111,7 +112,7 @@ enum phase phase_ask_finish(struct change *c)
     }
     c->outcome_reason = "settled by inquiry";
     metric_observe_ns(&change_settle_seconds, 0,
-                      (uint64_t)(clock_wall_ms() - c->rec.doubt_since) * NS_PER_MS);
+                      (uint64_t)(change_now_ms(c) - c->rec.doubt_since) * NS_PER_MS);
     result_finish(&c->rec, NULL, NULL);
     return PHASE_OUTCOME;
 }
@@ -126,7 +127,7 @@ enum phase phase_repeat_begin(struct change *c)
 enum phase phase_repeat_finish(struct change *c)
 {
     if (!c->pass) {
-        c->rec.next_check_at = clock_wall_ms() + change_retry_delay_ms(c);
+        c->rec.next_check_at = change_now_ms(c) + change_retry_delay_ms(c);
         return PHASE_DOUBT;
     }
     return PHASE_ORDER;

@@ -47,7 +47,7 @@ enum phase phase_intent_begin(struct change *c)
         }
     } else {
         c->rec.state = CHANGE_SENDING;
-        c->rec.sent_at = now;
+        c->rec.sent_at = change_now_ms(c);
     }
     /* before it can be listed as open: a recovery that is still reading pages must not take it up beside us */
     c->owned = c->owned || owned_add(c->svc->shared, c->rec.request_id, c->svc);
@@ -108,7 +108,7 @@ enum phase phase_send_begin(struct change *c)
         change_give_pass_back(c);
         return PHASE_END;
     }
-    c->rec.sent_at = clock_wall_ms();
+    c->rec.sent_at = change_now_ms(c);
     return change_submit_op(c, JOURNAL_SEND);
 }
 
@@ -171,6 +171,9 @@ enum phase phase_order_finish(struct change *c)
         }
         return change_not_sent(c, c->outcome_reason);
     case KOS_IN_DOUBT:
+        if (c->attempts > 1) { /* may be applied late: the horizon counts from the last order */
+            c->rec.sent_at = change_now_ms(c);
+        }
         return PHASE_DOUBT;
     }
     result_finish(&c->rec, c->kos_code, c->kos_message);

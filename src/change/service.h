@@ -59,6 +59,7 @@ struct change {
     struct change_service *svc;
     enum phase phase;
     uint64_t started_ns, answer_by_ns, order_by_ns;
+    int64_t started_ms; /* the wall clock's at started_ns: steps of it after that do not touch the settling */
     struct arena arena; /* what lives as long as the change */
     struct arena
         facts[2]; /* what was loaded: the record's facts are in facts[facts_now], a load fills the other */

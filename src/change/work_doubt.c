@@ -31,6 +31,11 @@ int64_t change_retry_delay_ms(struct change *c)
 
 /* ---- DOUBT, ASK ---- */
 
+int64_t change_now_ms(const struct change *c)
+{
+    return c->started_ms + (int64_t)((clock_mono_ns() - c->started_ns) / NS_PER_MS);
+}
+
 struct settle_rules change_settle_rules(const struct change *c)
 {
     const struct kos_config *kos = kos_settings(c->svc->kos);
@@ -57,7 +62,7 @@ static void on_asked(void *arg, const struct kos_read *read)
     struct settle_rules rules = change_settle_rules(c);
     FAILPOINT("change.asked");
     c->request = NULL;
-    c->settle_step = settle_judge(&c->rec, read, clock_wall_ms(), &rules);
+    c->settle_step = settle_judge(&c->rec, read, change_now_ms(c), &rules);
     if (read->answer != KOS_UNAVAILABLE) {
         outage_over(c->svc->shared);
     }
@@ -78,7 +83,7 @@ bool change_ask_start(struct change *c)
     c->request = kos_inquiry(c->svc->kos, c->rec.line, &caller, change_after_ms(kos->inquiry_deadline_ms),
                              on_asked, c);
     if (!c->request) {
-        c->rec.next_check_at = clock_wall_ms() + change_retry_delay_ms(c);
+        c->rec.next_check_at = change_now_ms(c) + change_retry_delay_ms(c);
     }
     return c->request != NULL;
 }
