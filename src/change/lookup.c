@@ -1,5 +1,8 @@
 /* lookup.c - where is a change? This journal, then Redis, then PostgreSQL. And cancelling one, and is a line
- * busy. */
+ * busy.
+ *
+ * What Redis says of an open change may be old: its instance may have ended between the outcome and telling
+ * Redis. So PostgreSQL is asked too, and what Redis said is the answer only if it does not know the change. */
 #include "change/record_json.h"
 #include "change/service.h"
 
@@ -17,6 +20,7 @@ struct change_lookup {
     struct history_query query;
     struct redis_call *redis;
     char request_id[UUID_LEN + 1];
+    struct change_record shared; /* Redis's, still open; request_id NULL: none */
     bool journal_out, in_flight, cancelled;
     change_looked_up done;
     void *arg;
@@ -39,6 +43,15 @@ static void lookup_end(struct change_lookup *l, enum change_found found, const s
     lookup_free(l);
 }
 
+static void not_in_history(struct change_lookup *l, bool certain)
+{
+    if (l->shared.request_id) {
+        lookup_end(l, FOUND_ELSEWHERE, &l->shared);
+    } else {
+        lookup_end(l, certain ? FOUND_NOT : FOUND_UNKNOWN, NULL);
+    }
+}
+
 static void on_history(struct history_query *q)
 {
     struct change_lookup *l = q->arg;
@@ -46,8 +59,7 @@ static void on_history(struct history_query *q)
     if (q->status == HISTORY_OK && q->count == 1) {
         lookup_end(l, FOUND_ELSEWHERE, &q->rows[0]);
     } else {
-        bool certain = (q->status == HISTORY_OK || q->status == HISTORY_NOT_FOUND) && !l->journal_out;
-        lookup_end(l, certain ? FOUND_NOT : FOUND_UNKNOWN, NULL);
+        not_in_history(l, (q->status == HISTORY_OK || q->status == HISTORY_NOT_FOUND) && !l->journal_out);
     }
 }
 
@@ -60,7 +72,7 @@ static void ask_history(struct change_lookup *l)
     l->query.arg = l;
     l->query.request_id = l->request_id;
     if (!history || !history_submit(history, &l->query)) {
-        lookup_end(l, FOUND_UNKNOWN, NULL);
+        not_in_history(l, false);
         return;
     }
     l->in_flight = true;
@@ -74,8 +86,11 @@ static void on_redis(void *arg, enum redis_outcome outcome, const redisReply *re
     if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING &&
         record_decode(reply->str, reply->len, &l->arena, &record) &&
         strcmp(record.request_id, l->request_id) == 0) {
-        lookup_end(l, FOUND_ELSEWHERE, &record);
-        return;
+        if (change_state_final(record.state)) {
+            lookup_end(l, FOUND_ELSEWHERE, &record);
+            return;
+        }
+        l->shared = record;
     }
     ask_history(l);
 }
