@@ -9,8 +9,17 @@ build_folder() {
     esac
 }
 
-# build KIND [target…]: configures when needed, builds, says how long it took when it did something.
+# build KIND [target…]: configures when needed, builds, says how long it took when it did something. One at a time
+# in each folder: two commands at once would spoil each other's build.
 build() {
+    local lock
+    mkdir -p run
+    exec {lock}>"run/$(build_folder "$1").lock"
+    flock -n "$lock" || progress "waiting for another command that builds $(build_folder "$1")/"
+    flock "$lock" && build_locked "$@" && exec {lock}>&-
+}
+
+build_locked() {
     local kind=$1 folder start options=()
     folder=$(build_folder "$kind")
     shift
