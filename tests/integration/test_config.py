@@ -251,7 +251,7 @@ def test_a_second_instance_takes_the_next_slot(world):
     """JOURNAL_PATH is a directory; an instance takes the first slot whose lock it gets."""
     other = world.start_service(name="slot")
     try:
-        [ready] = other.events("start.ready")
+        [ready] = other.wait_log("start.ready")
         assert ready["slot"] == 1
         c = world.customer()
         c.api.at(other).change(c.body()).expect(200)

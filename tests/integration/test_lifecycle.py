@@ -156,7 +156,7 @@ def test_kill_9_at_random_moments_of_a_load_loses_nothing_and_applies_nothing_tw
 
 
 def test_start_to_ready_is_logged_and_quick(world):
-    [ready] = world.service.events("start.ready")
+    [ready] = world.service.wait_log("start.ready")
     assert ready["milliseconds"] < 2000
 
 

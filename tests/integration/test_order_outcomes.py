@@ -10,8 +10,8 @@ from harness import checks
 from harness.wait import stays, until
 
 ENV = {
-    "KOS_CHANGE_DEADLINE": "1200ms",
-    "KOS_INQUIRY_DEADLINE": "1500ms",
+    "KOS_CHANGE_DEADLINE": "2s",
+    "KOS_INQUIRY_DEADLINE": "2s",
     "CHANGE_SETTLE_FIRST": "200ms",
     "CHANGE_SETTLE_MAX": "500ms",
     "KOS_SETTLE_HORIZON": "10m",
@@ -39,8 +39,8 @@ CASES = {
         }.items()},
     **{f"refused with {c}": ({"kind": "result_code", "resultCode": c}, c) for c in ("2001", "2002", "2003", "2004", "2005", "2099")},
     **{f"refused by KOS's validation {c}": ({"kind": "result_code", "resultCode": c, "status": 400}, c) for c in ("9001", "9002", "9003", "9004")},
-    "applied late": ({"kind": "delay", "phase": "before", "delayMs": 2500}, APPLIED),
-    "applied, answer late": ({"kind": "delay", "phase": "after", "delayMs": 2500}, APPLIED),
+    "applied late": ({"kind": "delay", "phase": "before", "delayMs": 3000}, APPLIED),
+    "applied, answer late": ({"kind": "delay", "phase": "after", "delayMs": 3000}, APPLIED),
     "applied, no answer": ({"kind": "applied_no_answer"}, APPLIED),
     "applied, reset": ({"kind": "applied_reset"}, APPLIED),
     "applied, closed": ({"kind": "close", "phase": "after"}, APPLIED),
