@@ -14,10 +14,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from lib import points  # noqa: E402
+from lib import pair, points, rounds, trials  # noqa: E402
 from lib.rig import Session  # noqa: E402
 
 PARTS = ["points", "trials", "pair", "random"]
+MODULES = {"trial": trials, "pair": pair, "round": rounds}
 
 
 class Tally:
@@ -58,9 +59,7 @@ def do(session, runner, task):
     if kind == "kill":
         return runner.run(points.kill, *args)
     runner.drop()
-    from lib import pair, rounds, trials
-    module = {"trial": trials, "pair": pair, "round": rounds}[kind]
-    return module.run(session, *args)
+    return MODULES[kind].run(session, *args)
 
 
 class Pool:
@@ -159,10 +158,8 @@ def run_parts(options, tally, pool, part):
     if part == "random":
         tasks = [("round", options.seed, n, options.quick) for n in range(options.first, options.first + options.rounds)]
     else:
-        from lib import pair, trials
-        module = {"trials": trials, "pair": pair}[part]
         kind = {"trials": "trial", "pair": "pair"}[part]
-        tasks = [(kind, name, options.seed) for name in module.names(options.quick)
+        tasks = [(kind, name, options.seed) for name in MODULES[kind].names(options.quick)
                  if not options.trial or name in options.trial]
     lines = collections.Counter()
     for task, (problems, counts, took) in pool.each(tasks):

@@ -155,7 +155,7 @@ class CrashWorld(World):
     def arm(self, text):
         """name:n, or `trace path`; every arming counts from zero."""
         if not text.startswith("trace "):
-            text = f"{text} #{next(self.numbers)}"
+            text = f"{text if ':' in text else text + ':1'} #{next(self.numbers)}"
         with open(self.arm_file + ".new", "w") as f:
             f.write(text + "\n")
         os.rename(self.arm_file + ".new", self.arm_file)
@@ -228,6 +228,10 @@ class CrashWorld(World):
             client.check_reply(reply, method, path, {k.lower(): v for k, v in headers.items()})
         return reply
 
+    def token(self, **claims):
+        """Issued a while ago, so that a clock that is set back does not make it one of the future."""
+        return super().token(**{"iat": int(time.time()) - 7200, "exp": int(time.time()) + 7200, **claims})
+
     def subscriber(self, product="LTE_BASIC"):
         return Subscriber(self, self.customer(product))
 
@@ -242,14 +246,23 @@ class CrashWorld(World):
         s = service or self.service
 
         def still():
-            # twice: the gauges are not set, nor read, at one instant
-            return self.pending(s) == left_open and self.pending(s) == left_open
+            # twice: gauges are not read at one instant, and a refusal may be recorded after its answer
+            if self.pending(s) != left_open or not self.neighbours_up(s):
+                return False
+            time.sleep(0.04)
+            return self.pending(s) == left_open
         try:
             until(still, seconds, "quiet", 0.03)
         except AssertionError:
             text = self.ask("GET", "/metrics", "-", service=s, check=False).text
             waits = [line for line in text.splitlines() if line.startswith(("pcs_journal_pending", "pcs_journal_open"))]
             raise AssertionError(f"not settled, forwarded and delivered within {seconds} s: {waits}") from None
+
+    def neighbours_up(self, service):
+        """Redis and PostgreSQL, as the service sees them: after an outage it needs a moment to find them again."""
+        reply = self.ask("GET", "/health/ready", "-", service=service, check=False)
+        seen = reply.json.get("neighbours", {}) if reply else {}
+        return seen.get("redis") == "UP" and seen.get("postgresql") == "UP"
 
     def expire_claims(self):
         """Claims of changes that died before their intent end by themselves after 12 s: checked, and made to."""
