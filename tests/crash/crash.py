@@ -106,7 +106,8 @@ def run_points(options, tally, pool, numbers):
                [f"PHASE_{p} has no point change.{p.lower()}" for p in points.phases_without_point(names)])
     wanted = [s for s in points.SCENARIOS if not options.scenario or s in options.scenario]
     passes = {}
-    for (_, name, _), (problems, seen, took) in pool.each(by_kind(("trace", s, next(numbers)) for s in wanted)):
+    traces = [("trace", s, next(numbers), not options.quick or s == "SyncChange") for s in wanted]
+    for (_, name, *_), (problems, seen, took) in pool.each(by_kind(traces)):
         tally.note(f"{name}: nobody dies", problems, took)
         passes[name] = seen or {}
     chosen = [n for n in names if not options.point or n in options.point]
@@ -154,22 +155,27 @@ def kill_everywhere(options, tally, pool, numbers, chosen, passes):
     return reached
 
 
-def run_parts(options, tally, pool, part):
+def tasks_of(options, part):
     if part == "random":
-        tasks = [("round", options.seed, n, options.quick) for n in range(options.first, options.first + options.rounds)]
-    else:
-        kind = {"trials": "trial", "pair": "pair"}[part]
-        tasks = [(kind, name, options.seed) for name in MODULES[kind].names(options.quick)
-                 if not options.trial or name in options.trial]
-    lines = collections.Counter()
-    for task, (problems, counts, took) in pool.each(tasks):
-        lines.update(counts or {})
-        name = f"round {task[2]} of seed {task[1]}" if part == "random" else f"{part}: {task[1]}"
-        skipped = isinstance(counts, str)
-        tally.note(name + (f": skipped, {counts}" if skipped else ""), problems, took)
-    if part == "random":
-        print(f"random: {len(tasks)} rounds of seed {options.seed}: "
-              + ", ".join(f"{n} {what}" for what, n in sorted(lines.items())), flush=True)
+        return [("round", options.seed, n, options.quick) for n in range(options.first, options.first + options.rounds)]
+    kind = {"trials": "trial", "pair": "pair"}[part]
+    return [(kind, name, options.seed) for name in MODULES[kind].names(options.quick)
+            if not options.trial or name in options.trial]
+
+
+def run_parts(options, tally, pool, parts):
+    totals, rounds_run = collections.Counter(), 0
+    for task, (problems, answer, took) in pool.each([t for part in parts for t in tasks_of(options, part)]):
+        if task[0] == "round":
+            totals.update(answer or {})
+            rounds_run += 1
+            tally.note(f"round {task[2]} of seed {task[1]}", problems, took)
+        else:
+            skipped = f": skipped, {answer}" if isinstance(answer, str) else ""
+            tally.note(f"{task[0]}: {task[1]}{skipped}", problems, took)
+    if rounds_run:
+        print(f"random: {rounds_run} rounds of seed {options.seed}: "
+              + ", ".join(f"{n} {what}" for what, n in sorted(totals.items())), flush=True)
 
 
 def main():
@@ -189,7 +195,7 @@ def main():
     if options.seed is None:
         options.seed = random.randrange(1 << 31)
     if options.quick:
-        options.rounds = min(options.rounds, 3)
+        options.rounds = min(options.rounds, 2)
     print(f"seed {options.seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="pcs-crash-", dir="/tmp")
     os.chmod(folder, 0o755)
@@ -197,8 +203,10 @@ def main():
     numbers = iter(range(1, 1 << 30))
     pool = Pool(options.build, folder, options.jobs)
     try:
-        for part in options.only or PARTS:
-            run_points(options, tally, pool, numbers) if part == "points" else run_parts(options, tally, pool, part)
+        parts = options.only or PARTS
+        if "points" in parts:
+            run_points(options, tally, pool, numbers)
+        run_parts(options, tally, pool, [part for part in PARTS[1:] if part in parts])
     finally:
         pool.close()
     if not tally.failed and not options.keep:

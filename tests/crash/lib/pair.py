@@ -118,7 +118,7 @@ TRIALS = [one_killed_in_mid_load, the_other_tells_the_end]
 
 
 def names(quick):
-    return [t.__name__ for t in TRIALS]
+    return [t.__name__ for t in TRIALS[:1 if quick else None]]
 
 
 def run(session, name, seed):

@@ -47,7 +47,7 @@ def lead(w, scenario):
             raise
 
 
-def trace(w, name, number):
+def trace(w, name, number, idle):
     """A run without a death. What is wrong, and how often each point was passed."""
     path = os.path.join(w.folder, f"trace-{number}")
     s = SCENARIOS[name](w, number)
@@ -57,7 +57,7 @@ def trace(w, name, number):
     s.heal()
     s.after()
     w.quiet(left_open=len(s.left_open()))
-    time.sleep(IDLE)
+    time.sleep(IDLE if idle else 0)
     w.disarm()
     problems = s.rules_broken() + check(w, s.subscribers(), s.left_open())
     a = s.attempt

@@ -35,11 +35,6 @@ class Asked:
         return self.attempt
 
 
-def states(w):
-    return {str(r["request_id"]): (r["status"], r["result_code"])
-            for r in w.db.rows("SELECT request_id, status, result_code FROM product_change.product_change_history")}
-
-
 def ready(w):
     reply = w.ask("GET", "/health/ready", "-", check=False)
     return reply is not None and reply.status == 200
@@ -146,10 +141,10 @@ def clock_steps_forward_in_doubt(w, seed):
     try:
         until(lambda: s.product() == "LTE_PLUS", 5, "KOS applies the order")
         until(lambda: w.service.metric("pcs_journal_open") == 0, 10, "settled")
+        row = w.row(a.request_id)  # MVNO AP does not take a signature of another hour
     finally:
         w.set_shim(None)
-    w.quiet()  # MVNO AP does not take a signature of another hour
-    status = states(w).get(a.request_id)
+    status = row["status"], row["result_code"]
     return [] if status == ("COMPLETED", "0000") else [f"KOS applied {a.request_id}, it was settled as {status}"]
 
 
@@ -591,8 +586,8 @@ TRIALS = [
     (changed_elsewhere, {}, True),
     (changed_elsewhere_to_the_target, {}, False),
     (repeat_refused_after_a_crash, DEDUP, True),
-    (repeats_back_off, DEDUP, True),
-    (horizon_counts_from_the_last_order, DEDUP, True),
+    (repeats_back_off, DEDUP, False),
+    (horizon_counts_from_the_last_order, DEDUP, False),
     (killed_at_the_start, {}, False),
     (many_open, {"env": SLOW}, False),
     (ended_in_order_under_load, {}, False),
