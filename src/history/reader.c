@@ -161,14 +161,12 @@ static void reader_step(struct reader *r)
     }
     if (r->down) {
         answer_all(r);
-        pglink_sleep(&r->link, r->retry_at);
-        return;
     }
-    struct history_query *q = next_query(r);
+    struct history_query *q = r->down ? NULL : next_query(r);
     if (q) {
         run(r, q);
-    } else {
-        pglink_sleep(&r->link, UINT64_MAX);
+    } else if (!history_stopping(r->h)) { /* its ring may have been heard while connecting */
+        pglink_sleep(&r->link, r->down ? r->retry_at : UINT64_MAX);
     }
 }
 

@@ -21,24 +21,31 @@ static struct history_verify job;
 
 /* ---- the history, as it should be ---- */
 
-static void finish_journal(void)
+/* Key and head as the journal has noted them. */
+static void read_note(void)
 {
     struct chain_note note;
     unsigned char bytes[CHAIN_KEY_MIN];
+    ck_assert(chain_note_read(journal_dir, 0, &note));
+    ck_assert(chain_unhex(note.key, bytes, sizeof bytes));
+    chain_key_free(key);
+    key = chain_key_new(bytes, sizeof bytes);
+    snprintf(instance, sizeof instance, "%s", note.instance);
+    head = (struct history_head){
+        .instance = instance, .seq = note.seq, .has_link = true, .forwarded = note.forwarded};
+    memcpy(head.link, note.link, CHAIN_HASH);
+}
+
+/* Forwards everything, if there is a worker for it, and ends the instance. */
+static void finish_journal(void)
+{
     if (history) {
         wait_forwarded();
         stop_history();
     }
     journal_close(journal);
     journal = NULL;
-    ck_assert(chain_note_read(journal_dir, 0, &note));
-    ck_assert(chain_unhex(note.key, bytes, sizeof bytes));
-    chain_key_free(key);
-    key = chain_key_new(bytes, sizeof bytes);
-    head = (struct history_head){
-        .instance = instance, .seq = note.seq, .has_link = true, .forwarded = note.forwarded};
-    memcpy(head.link, note.link, CHAIN_HASH);
-    snprintf(instance, sizeof instance, "%s", note.instance);
+    read_note();
 }
 
 static void found(void *arg, const struct history_finding *f)
@@ -51,7 +58,12 @@ static void found(void *arg, const struct history_finding *f)
     buf_printf(&told, "%s%s\n", f->what ? ": " : "", f->what ? f->what : "");
 }
 
-static void setup(void)
+/* The history that every test begins with, made once: a database that is copied, and a journal. */
+static struct {
+    char database[32], dir[64];
+} base;
+
+static void make_base(void)
 {
     setup_all();
     began = clock_wall_ms();
@@ -68,6 +80,45 @@ static void setup(void)
     }
     start_history();
     finish_journal();
+    mailbox_destroy(&box);
+    leave_database();
+    snprintf(base.database, sizeof base.database, "%s", database);
+    snprintf(base.dir, sizeof base.dir, "%s", journal_dir);
+}
+
+/* Whoever has just been disconnected may still be there for a moment. */
+static void copy_database(void)
+{
+    static int number;
+    uint64_t until = clock_mono_ns() + WAIT_NS;
+    char state[6], sql[128];
+    snprintf(database, sizeof database, "copy_%d", ++number);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE %s", database, base.database);
+    PGconn *pg = pg_fixture_connect(&server, "postgres");
+    while (*pg_fixture_state(pg, sql, state)) {
+        ck_assert_msg(clock_mono_ns() < until, "%s: %s", sql, state);
+        pg_fixture_nap();
+    }
+    PQfinish(pg);
+    super = pg_fixture_connect(&server, database);
+    config.name = database;
+    config.username = SERVICE;
+    config.batch = 64;
+}
+
+static void setup(void)
+{
+    char command[192];
+    if (!*base.database) {
+        make_base();
+    }
+    copy_database();
+    snprintf(journal_dir, sizeof journal_dir, "/tmp/pcs-history-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(journal_dir));
+    snprintf(command, sizeof command, "cp -r %s/0 %s/", base.dir, journal_dir);
+    ck_assert_int_eq(system(command), 0);
+    mailbox_init(&box, 1, NULL, NULL);
+    read_note();
     buf_init(&told, 1 << 20);
     job = (struct history_verify){
         .config = &config, .keys = &key, .key_count = 1, .heads = &head, .head_count = 1, .found = found};
@@ -78,10 +129,12 @@ static void teardown(void)
     if (history) {
         stop_history();
     }
-    if (!journal) {
-        open_journal();
+    if (journal) {
+        journal_close(journal);
+        journal = NULL;
     }
-    drop_journal();
+    mailbox_destroy(&box);
+    nftw(journal_dir, pg_fixture_remove, 16, FTW_DEPTH | FTW_PHYS);
     leave_database();
     buf_free(&told);
     chain_key_free(key);
@@ -498,6 +551,7 @@ START_TEST(every_instance_has_a_chain_of_its_own)
     snprintf(first_dir, sizeof first_dir, "%s", journal_dir);
     heads[0].instance = first;
     key = NULL;
+    mailbox_destroy(&box);
     setup_journal();
     record_many(4, LINE_A);
     start_history();
@@ -521,12 +575,32 @@ START_TEST(every_instance_has_a_chain_of_its_own)
 }
 END_TEST
 
+/* Many rows in few commits. */
+static void record_bulk(int count)
+{
+    enum { AT_ONCE = 100 };
+    static struct journal_op ops[AT_ONCE];
+    static char names[AT_ONCE][UUID_LEN + 1];
+    static bool done[AT_ONCE];
+    for (int first = 0; first < count; first += AT_ONCE) {
+        for (int i = 0; i < AT_ONCE; i++) {
+            journal_op_init(&ops[i], journal, JOURNAL_RECORD, &box, op_done, &done[i]);
+            ops[i].change = change_make(names[i], LINE_A, clock_wall_ms());
+            done[i] = false;
+            ck_assert(journal_submit(&ops[i]));
+        }
+        for (int i = 0; i < AT_ONCE; i++) {
+            deliver_until(&done[i]);
+            ck_assert_int_eq(ops[i].status, JOURNAL_OK);
+            journal_op_clear(&ops[i]);
+        }
+    }
+}
+
 START_TEST(a_history_of_several_batches_is_read_whole)
 {
     open_journal();
-    for (int i = 0; i < 2500; i += 100) {
-        record_many(100, i % 200 ? LINE_A : LINE_B);
-    }
+    record_bulk(2500);
     config.batch = 1000;
     start_history();
     finish_journal();
@@ -551,9 +625,7 @@ START_TEST(a_service_that_goes_on_writing_is_not_disturbing)
 {
     open_journal();
     config.batch = 1000;
-    for (int i = 0; i < 10; i++) {
-        record_many(100, LINE_A);
-    }
+    record_bulk(1000);
     start_history();
     wait_forwarded();
     job.progress = concurrent_progress;
@@ -622,5 +694,7 @@ int main(void)
         what_cannot_be_read_is_not_said_to_be_clean,
         the_services_role_can_only_read_and_add_links,
     };
-    return run_tests("history verify", setup, teardown, tests, sizeof tests / sizeof *tests);
+    int status = run_tests("history verify", setup, teardown, tests, sizeof tests / sizeof *tests);
+    nftw(base.dir, pg_fixture_remove, 16, FTW_DEPTH | FTW_PHYS);
+    return status;
 }
