@@ -21,7 +21,7 @@ build() {
 
 build_locked() {
     local kind=$1 folder start options=()
-    folder=$(build_folder "$kind")
+    folder=$(build_folder "$kind") || return
     shift
     start=$(now_ms)
     case $kind in
