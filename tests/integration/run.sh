@@ -2,6 +2,10 @@
 # Runs the integration tests: run.sh [pytest arguments]. Ends with pytest's closing line and its exit code.
 # PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_ITEST_JOBS: workers (default 2).
 set -eu
+case ${PCS_BUILD_DIR:-/} in
+/*) ;;
+*) PCS_BUILD_DIR=$PWD/$PCS_BUILD_DIR ;;
+esac
 cd "$(dirname "$0")"
 PCS_BUILD_DIR=${PCS_BUILD_DIR:-$(cd ../.. && pwd)/build}
 export PCS_BUILD_DIR PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -22,10 +22,15 @@ def _free(port):
 
 
 def take():
-    os.makedirs(FOLDER, mode=0o777, exist_ok=True)
+    if not os.path.isdir(FOLDER):
+        os.makedirs(FOLDER, exist_ok=True)
+        os.chmod(FOLDER, 0o1777)
     for _ in range(2000):
         port = random.randrange(LOW, HIGH)
-        lock = open(os.path.join(FOLDER, str(port)), "w")
+        try:
+            lock = open(os.path.join(FOLDER, str(port)), "w")
+        except PermissionError:
+            continue  # another user's
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
