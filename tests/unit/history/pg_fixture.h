@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,8 @@ static inline pid_t pg_fixture_spawn(const struct pg_fixture *f, char *const arg
         unsetenv("LD_PRELOAD");
         setenv("LC_ALL", "C.UTF-8", 1);
         snprintf(path, sizeof path, "%s/%s", bin ? bin : "/usr/lib/postgresql/15/bin", argv[0]);
+        ((char **)(uintptr_t)argv)[0] =
+            path; /* initdb looks for postgres beside its own name, not in PATH only */
         execv(path, argv);
         _exit(127);
     }
