@@ -3,8 +3,6 @@
 import threading
 import time
 
-import pytest
-
 from harness.wait import stays, until
 from harness.world import World
 
