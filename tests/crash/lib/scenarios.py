@@ -131,11 +131,12 @@ class DoubtNotApplied(Scenario):
             self.s.result(self.attempt.request_id, wait=4)
 
 
-class LateAnswer(Scenario):
-    """KOS applies and answers while the service is no more."""
+class LateEffect(Scenario):
+    """The order takes effect only after the next start has asked KOS: not to be repeated, not to be given up."""
+    kind = "late"
 
     def act(self):
-        self.fault("delay", phase="before", delayMs=200, count=1)
+        self.fault("delay", phase="before", delayMs=1000, count=1)
         self.attempt = self.ask()
 
 
@@ -486,7 +487,7 @@ class Shutdown(Scenario):
             self.w.service.boot()
 
 
-ALL = [SyncChange, AsyncChange, Invalid, Refused, DoubtApplied, DoubtNotApplied, Repeated, RepeatedAfterEffect, LateAnswer,
+ALL = [SyncChange, AsyncChange, Invalid, Refused, DoubtApplied, DoubtNotApplied, Repeated, RepeatedAfterEffect, LateEffect,
        SyncWithoutKey, Outage, NotSent, Cancelled, CancelRace, Held, HeldCancelled, Expired, HeldInvalid, Elsewhere,
        StaleHold, RecoverDoubt, RecoverHeld, RecoverUntold, RedisOut, Undelivered, Poison, FirstStart, BrokenDisk,
        BrokenDiskAtOutcome, Shutdown]
@@ -495,6 +496,7 @@ ALL = [SyncChange, AsyncChange, Invalid, Refused, DoubtApplied, DoubtNotApplied,
 KINDS = {
     "plain": {},
     "dedup": {"env": {"KOS_DEDUPLICATES": "true"}, "kos_dedup": True},
+    "late": {"env": {"KOS_SETTLE_HORIZON": "4s"}},
     "narrow": {"env": {"KOS_CHANGE_MAX_IN_FLIGHT": "1"}},
     "hold": {"env": {"OUTAGE_MODE": "hold", "OUTAGE_MAX_HOLD": "1200ms"}},
     "fresh": {},
