@@ -2,6 +2,7 @@
 
 Each rule is one function that gives sentences of what is wrong; check() runs them all."""
 
+import json
 from collections import Counter, defaultdict
 
 from .rig import PRODUCTS, until
@@ -184,8 +185,23 @@ def events_in_order(r, open_ids):
             yield f"{line}: events out of order: {[e['body']['requestId'] for e in events]}"
 
 
+# --- tamper evidence ---
+
+
+def history_is_what_was_written(r, open_ids):
+    """The hash chain over the history: nothing altered, missing or foreign, no gap and no fork, whatever was killed."""
+    journals = {s.env["JOURNAL_PATH"] for s in r.w.services}
+    run = r.w.run("verify-history", "--json", *(word for path in journals for word in ("--journal", path)))
+    answer = json.loads(run.stdout) if run.stdout else {}
+    for finding in answer.get("findings", []):
+        yield f"verify-history: {finding}"
+    if answer.get("result") not in ("clean", "findings"):
+        yield f"verify-history ended with {run.returncode}: {run.stdout[-300:]} {run.stderr[-300:]}"
+
+
 RULES = [applied_once, orders_follow_one_another, orders_are_known, nothing_was_ordered, rows_once,
-         acknowledged_is_recorded, told_is_true, one_open_change_per_line, events_are_told, events_in_order]
+         acknowledged_is_recorded, told_is_true, one_open_change_per_line, events_are_told, events_in_order,
+         history_is_what_was_written]
 
 
 # --- the customer's view ---
