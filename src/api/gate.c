@@ -3,6 +3,7 @@
 
 #include "pcs/core/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,8 +23,8 @@ static bool within_rate(struct http_request *rq)
     if (r.allowed) {
         return true;
     }
-    snprintf(policy, sizeof policy, "\"caller\";q=%lld;w=%lld", (long long)api->config->burst,
-             (long long)(api->config->burst / api->config->rate + 1));
+    snprintf(policy, sizeof policy, "\"caller\";q=%" PRId64 ";w=%" PRId64, api->config->burst,
+             api->config->burst / api->config->rate + 1);
     snprintf(state, sizeof state, "\"caller\";r=%lld;t=%lld", (long long)r.remaining, (long long)r.reset_s);
     struct http_header headers[] = {{"RateLimit-Policy", policy}, {"RateLimit", state}};
     http_fail(rq, &problem_too_many_requests,

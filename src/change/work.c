@@ -244,7 +244,7 @@ void change_take_facts(struct change *c, const struct product *target)
     c->checks = precheck_run(target, &c->customer, kos->default_operator);
     precheck_encode(&c->checks, c->check_codes, sizeof c->check_codes);
     r->check_codes = c->check_codes;
-    r->validated_at = clock_wall_ms();
+    r->validated_at = change_now_ms(c); /* the clock of sent_at: a story in order */
     r->current_name = c->customer.product.name;
     buf_init(&b, 4096);
     precheck_json(&b, NULL, &c->checks, false);
