@@ -225,9 +225,20 @@ start_services() {
     done
 }
 
+# The page's files as the gateway's user can read them: from the checkout, else from a copy of it.
+gateway_page() {
+    PCS_WEB=$DEV_ROOT/web
+    as_user www-data
+    [[ -d $PCS_WEB ]] && ! "${AS[@]}" test -r "$PCS_WEB/index.html" || return 0
+    PCS_WEB=$STATE/web
+    rm -rf "$PCS_WEB"
+    cp -r "$DEV_ROOT/web" "$PCS_WEB"
+}
+
 start_gateway() {
     local file=$STATE/gateway/nginx.conf ports=() n
     for ((n = 1; n <= INSTANCES; n++)); do ports+=("$(instance_port "$n")"); done
+    gateway_page
     gateway_render "$PCS_GATEWAY_PORT" "$STATE/gateway" "$PCS_AUTH_PORT" "${ports[@]}" >"$file.part"
     if ! needs_start gateway; then
         if ! cmp -s "$file.part" "$file"; then
@@ -287,6 +298,7 @@ stack_end() {
 stack_urls() {
     title "where things are"
     cat <<END
+  web page         $GATEWAY/
   gateway          $GATEWAY/product/…   $GATEWAY/api/v1/products/…
   service          http://127.0.0.1:$PCS_SERVICE_PORT   (health: /health/ready, numbers: /metrics, API: /openapi.json)
   simulators       KOS $KOS   MVNO AP $MVNO   auth $AUTH   (control: tests/sim/README.md)

@@ -90,7 +90,13 @@ for name in one two; do
     echo_server "$name" "${!port}" >"$tmp/$name.conf"
     start nginx -p "$tmp/" -e "$tmp/$name.error" -c "$tmp/$name.conf"
 done
-mkdir "$tmp/gw"
+mkdir -p "$tmp/gw" "$tmp/web/js" "$tmp/web/docs" "$tmp/web/.hidden"
+chmod 755 "$tmp"
+echo '<!doctype html><title>page</title>' >"$tmp/web/index.html"
+echo 'export const page = 1;' >"$tmp/web/js/app.js"
+echo '<!doctype html><title>docs</title>' >"$tmp/web/docs/index.html"
+echo secret >"$tmp/web/.hidden/file.html"
+export PCS_WEB=$tmp/web
 export PCS_CORS_ORIGINS='http://localhost:3000 https://shop.example'
 gateway_render "$gateway_port" "$tmp/gw" "$auth_port" "$one_port" "$two_port" >"$tmp/gw/nginx.conf"
 start env TZ=UTC nginx -p "$tmp/gw/" -e "$tmp/gw/error.log" -c "$tmp/gw/nginx.conf"
@@ -142,7 +148,8 @@ ask "$gateway/api/v1/auth/login" -H 'Content-Type: application/json' -d '{"userI
 ok "login needs no token" has '"access_token":'
 ask "$gateway/api/v1/users/user01" -H "$bearer"
 ok "users: the auth service" has '"user_name":"홍길동"'
-for path in /product/metrics /product/health/ready /product/actuator/health /api/v1/auth/check /product /metrics / /_auth /_error/401; do
+for path in /product/metrics /product/health/ready /product/actuator/health /api/v1/auth/check /product /api /api/v1/nothing /metrics /health/ready \
+    /admin/status /nothing.html /.hidden/file.html /js /_auth /_error/401; do
     ask "$gateway$path" -H "$bearer"
     ok "$path is not for outside" is "$(status)" 404
     ok "$path: the contract's body" has '"code":"NOT_FOUND"'
@@ -151,6 +158,26 @@ ask "$gateway/product/x/..%2fmetrics" -H "$bearer" --path-as-is
 ok "a detour to the metrics neither" is "$(status)" 404
 ask "$gateway/product/openapi.json"
 ok "openapi.json needs no token" has 'GET /openapi.json'
+ask "$gateway/openapi.json"
+ok "openapi.json at the top likewise" has 'GET /openapi.json'
+
+# ---- the web page
+ask "$gateway/"
+ok "the page needs no token" has '<title>page</title>'
+ok "the page is HTML" is "$(header Content-Type)" 'text/html; charset=utf-8'
+ok "the page runs nothing from elsewhere" grep -q "default-src 'self';.*frame-ancestors 'none'" <<<"$(header Content-Security-Policy)"
+ok "the page: nosniff, no-cache, no referrer" is "$(header X-Content-Type-Options) $(header Cache-Control) $(header Referrer-Policy)" 'nosniff no-cache no-referrer'
+ask "$gateway/js/app.js"
+ok "a script is a script" is "$(header Content-Type) $(header Content-Security-Policy)" 'text/javascript; charset=utf-8 '
+ask "$gateway/docs"
+ok "a folder's index" has '<title>docs</title>'
+ask -X POST "$gateway/index.html" -d '{}'
+ok "a page takes no POST: 405" is "$(status)" 405
+ok "405: code" has '"code":"METHOD_NOT_ALLOWED"'
+ask "$gateway/js/../../gw/nginx.conf" --path-as-is
+ok "nothing above the page's folder" is "$(status)" 400
+ask "$gateway/product/menu" -H "$bearer"
+ok "the service's answers get no headers of the page" is "$(header Content-Security-Policy)$(header Cache-Control)" ''
 
 # ---- what is passed on
 ask "$gateway/product/menu" -H "$bearer" -H 'X-User-ID: boss' -H 'X-User-Role: ADMIN' -H 'X-User-Email: e' -H 'X_User_ID: boss' \
@@ -238,6 +265,72 @@ ask "$gateway/product/menu?$(head -c 9000 /dev/zero | tr '\0' a)"
 ok "a URI that is too long: 431" is "$(status)" 431
 ask -X TRACE "$gateway/product/menu"
 ok "TRACE: 405" is "$(status)" 405
+
+# ---- too many at once
+PCS_GATEWAY_RATE=1 PCS_GATEWAY_BURST=2 gateway_render "$gateway_port" "$tmp/gw" "$auth_port" "$one_port" "$two_port" >"$tmp/gw/nginx.conf"
+kill -HUP "$gateway_pid"
+limited() {
+    local n
+    for n in 1 2 3 4 5; do
+        ask -X POST "$gateway/product/limited" -H "$bearer" -d '{}'
+        [[ $(status) != 429 ]] || return 0
+    done
+    return 1
+}
+ok "over the rate of one address: 429" until_ok limited
+ask -X POST "$gateway/product/limited/not" -H "$bearer" -d '{}'
+ok "429: code, and when to come back" has '"code":"TOO_MANY_REQUESTS","message":"요청이 너무 많습니다. 잠시 후 다시 시도해 주세요"'
+ok "429: Retry-After" is "$(header Retry-After)" 1
+ok "429: nothing was passed on" is "$(count 'POST /limited/not')" 0
+gateway_render "$gateway_port" "$tmp/gw" "$auth_port" "$one_port" "$two_port" >"$tmp/gw/nginx.conf"
+kill -HUP "$gateway_pid"
+unlimited() { ask "$gateway/product/menu" -H "$bearer" && [[ $(status) == 200 ]]; }
+ok "and later it goes on" until_ok unlimited
+
+# ---- a load balancer in front, and TLS
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gateway \
+    -addext subjectAltName=IP:127.0.0.1 -keyout "$tmp/gw/key.pem" -out "$tmp/gw/cert.pem" 2>/dev/null
+read -r tls_port < <(free_ports 1)
+mkdir "$tmp/tls"
+PCS_GATEWAY_TLS="ssl_certificate $tmp/gw/cert.pem; ssl_certificate_key $tmp/gw/key.pem;" PCS_GATEWAY_TRUSTED='127.0.0.1 10.0.0.0/8' \
+    gateway_render "$tls_port ssl" "$tmp/tls" "$auth_port" "$one_port" "$two_port" >"$tmp/tls/nginx.conf"
+start env TZ=UTC nginx -p "$tmp/tls/" -e "$tmp/tls/error.log" -c "$tmp/tls/nginx.conf"
+tls=https://127.0.0.1:$tls_port
+until_ok curl -sf --cacert "$tmp/gw/cert.pem" "$tls/healthz"
+ask --cacert "$tmp/gw/cert.pem" "$tls/product/menu" -H "$bearer" -H 'X-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.2.3'
+ok "a load balancer's word is believed, what it was told is not" has 'for=203.0.113.9 '
+ok "TLS: the service is told" has 'proto=https'
+ok "TLS: and the browser stays with it" is "$(header Strict-Transport-Security)" 'max-age=31536000'
+ask "http://127.0.0.1:$tls_port/healthz"
+ok "plain HTTP to the TLS port: 400 in the contract's form" is "$(status) $(jq -r .error.code <<<"${answer##*$'\r\n\r\n'}")" '400 INVALID_REQUEST'
+ok "TLS 1.1 is refused" is "$(curl -s --cacert "$tmp/gw/cert.pem" --tls-max 1.1 -o /dev/null -w '%{http_code}' "$tls/healthz" || true)" 000
+
+# ---- an instance that takes a request and says nothing (the gateway's patience is 40 s; here 1 s)
+read -r silent_port < <(free_ports 1)
+start perl -MIO::Socket::INET -e '
+    my $s = IO::Socket::INET->new(Listen => 16, LocalAddr => "127.0.0.1", LocalPort => shift, ReuseAddr => 1) or die;
+    open my $log, ">>", shift or die;
+    my @kept;
+    while (my $c = $s->accept) { push @kept, $c; my $line = <$c>; syswrite $log, $line if defined $line }' "$silent_port" "$tmp/silent.log"
+read -r impatient_port < <(free_ports 1)
+mkdir "$tmp/impatient"
+gateway_render "$impatient_port" "$tmp/impatient" "$auth_port" "$silent_port" "$silent_port" |
+    sed 's/proxy_read_timeout 40s/proxy_read_timeout 1s/; s/proxy_read_timeout 3s/proxy_read_timeout 500ms/' >"$tmp/impatient/nginx.conf"
+start env TZ=UTC nginx -p "$tmp/impatient/" -e "$tmp/impatient/error.log" -c "$tmp/impatient/nginx.conf"
+silent=http://127.0.0.1:$impatient_port
+until_ok curl -sf "$silent/healthz"
+ask -X POST "$silent/product/request" -H "$bearer" -d '{}'
+ok "no answer to a POST: 504, and the result is not known" is "$(status)" 504
+ok "504: code" has '"code":"RESULT_UNKNOWN"'
+ok "504: no advice to try again" is "$(header Retry-After)" ''
+ask -X DELETE "$silent/product/request/0190" -H "$bearer"
+ok "no answer to a DELETE likewise" has '"code":"RESULT_UNKNOWN"'
+ask "$silent/product/menu" -H "$bearer"
+ok "no answer to a GET: 504, try again" has '"code":"SERVICE_UNAVAILABLE"'
+ok "each was sent once" is "$(awk '{ print $1 }' "$tmp/silent.log" | sort | uniq -c | tr -s '[:space:]' ' ')" ' 1 DELETE 1 GET 1 POST '
+curl -s -X POST "http://127.0.0.1:$auth_port/_sim/faults" -d '{"operation":"check","kind":"hang","count":1}' >/dev/null
+ask -X POST "$silent/product/request/never" -H "$bearer" -d '{}'
+ok "no answer from the check: 503, nothing was passed on" is "$(status) $(grep -c never "$tmp/silent.log" || true)" '503 0'
 
 # ---- nobody behind it
 kill "${pids[1]}" "${pids[2]}"
