@@ -35,7 +35,8 @@ example_check() {
         return 1
     }
     # As it is, and with every default written out.
-    export JWT_SECRET=0123456789abcdef0123456789abcdef
+    export JWT_SECRET
+    JWT_SECRET=$(openssl rand -hex 32)
     build/product-change-service --config "$file" --check-config >/dev/null &&
         sed -E 's/^  #([a-z_.]+: .)/  \1/' "$file" >"$CHECK_LOGS/example.yaml" &&
         build/product-change-service --config "$CHECK_LOGS/example.yaml" --check-config >/dev/null

@@ -2,6 +2,8 @@
  * whoever has the token, under a Host that a foreign page cannot send. */
 #include "admin/internal.h"
 
+#include "pcs/core/known_secret.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,10 +42,17 @@ bool token_read(const char *file, char hash[SHA256_HEX_LEN + 1], char *err, size
     for (ssize_t i = 0; i < len; i++) {
         plain = plain && text[i] > ' ' && text[i] < 0x7f;
     }
-    bool ok = len >= ADMIN_TOKEN_MIN && len <= TOKEN_MAX && plain && hash_token(text, (size_t)len, hash);
-    if (!ok) {
+    bool ok = len >= ADMIN_TOKEN_MIN && len <= TOKEN_MAX && plain;
+    if (ok) {
+        text[len] = '\0';
+    }
+    if (ok && known_secret_judge(text) != SECRET_OWN) {
+        snprintf(err, errlen, "admin.token_file: %s holds an example that everybody can read", file);
+        ok = false;
+    } else if (!ok || !hash_token(text, (size_t)len, hash)) {
         snprintf(err, errlen, "admin.token_file: %s must hold %d to %d printable characters without blanks",
                  file, ADMIN_TOKEN_MIN, TOKEN_MAX);
+        ok = false;
     }
     OPENSSL_cleanse(text, sizeof text);
     return ok;

@@ -14,6 +14,7 @@ struct process_config {
     int64_t
         drain_delay_ms;   /* after SIGTERM: not ready, but still accepting, so that the balancer can notice */
     const char *sql_path; /* where `migrate` finds the numbered files */
+    bool example_secrets; /* well-known secrets are accepted: a stack on one's own machine */
 };
 extern const struct config_section process_config_section;
 
@@ -27,6 +28,9 @@ void cli_register_metrics(void);
 struct config *cli_read(const char *file, char *err, size_t errlen);
 /* Loads the configuration from file (NULL: none) and environment; NULL after printing what is wrong. */
 struct config *cli_load(const char *file);
+
+/* Logs which secrets in force are well-known ones (accepted by insecure.example_secrets, or a neighbour's password). */
+void cli_warn_secrets(const struct config *c);
 
 /* Each returns the process's exit status. */
 int cli_serve(const char *config_file);

@@ -325,6 +325,7 @@ int cli_serve(const char *config_file)
     cli_register_metrics();
     metrics_thread_init();
     log_info("start", log_str("version", PCS_VERSION), log_int("pid", getpid()));
+    cli_warn_secrets(s.config);
 
     s.count = reactor_count(http);
     s.instances = calloc(s.count, sizeof *s.instances);

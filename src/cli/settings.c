@@ -4,9 +4,12 @@
 
 #include "pcs/admin/admin.h"
 #include "pcs/api/api.h"
+#include "pcs/core/known_secret.h"
+#include "pcs/core/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ORDER_ROOM_MS 1000 /* of a request: claim, pre-check and commits around the order */
 
@@ -33,6 +36,11 @@ static const struct config_setting settings[] = {
      .default_text = "",
      .env = "DB_MIGRATIONS",
      .help = "Folder of the numbered migrations; empty: beside the program or installed with it"},
+    {.name = "insecure.example_secrets",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct process_config, example_secrets),
+     .default_text = "false",
+     .help = "Accept the well-known example secrets of tests and manuals: on one's own machine only"},
 };
 
 const struct config_section process_config_section = {
@@ -71,6 +79,62 @@ void cli_register_metrics(void)
     metrics_register(delivery_metrics, delivery_metrics_count);
 }
 
+/* Every secret of the settings; the admin token, which is in a file only, is judged where it is read. */
+static const struct secret_row {
+    const char *name;
+    const struct config_section *section;
+    size_t offset;
+    bool password; /* chosen at the neighbour, so a weak one is the neighbour's to refuse: a warning */
+    size_t enough; /* shorter ones are warned about elsewhere (CONTRACT.md 6) */
+} secrets[] = {
+    {"jwt.secret (JWT_SECRET)", &identity_config_section, offsetof(struct identity_config, secret), false, 0},
+    {"jwt.previous_secret (JWT_PREVIOUS_SECRET)", &identity_config_section,
+     offsetof(struct identity_config, previous_secret), false, 0},
+    {"mvno.webhook_secret (MVNO_WEBHOOK_SECRET)", &delivery_config_section,
+     offsetof(struct delivery_config, webhook_secret), false, 24},
+    {"history.chain_key (HISTORY_CHAIN_KEY)", &journal_config_section,
+     offsetof(struct journal_config, chain_key), false, 0},
+    {"db.password (DB_PASSWORD)", &history_config_section, offsetof(struct history_config, password), true,
+     0},
+    {"db.migrate_password (DB_MIGRATE_PASSWORD)", &history_config_section,
+     offsetof(struct history_config, migrate_password), true, 0},
+    {"redis.password (REDIS_PASSWORD)", &redis_config_section, offsetof(struct redis_config, password), true,
+     0},
+};
+
+static enum known_secret judge_row(const struct config *c, const struct secret_row *row)
+{
+    const char *values = config_values(c, row->section), *secret;
+    memcpy(&secret, values + row->offset, sizeof secret);
+    return strlen(secret) < row->enough ? SECRET_OWN : known_secret_judge(secret);
+}
+
+/* Well-known secrets are refused outside a local stack (issue 5, point 5). */
+static bool check_secrets(const struct config *c, char *err, size_t errlen)
+{
+    const struct process_config *process = config_values(c, &process_config_section);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0] && !process->example_secrets; i++) {
+        enum known_secret known = judge_row(c, &secrets[i]);
+        if (known == SECRET_EXAMPLE || (known == SECRET_WORD && !secrets[i].password)) {
+            snprintf(err, errlen,
+                     "%s: this secret is an example that everybody can read; make one of your own, e.g. with "
+                     "openssl rand -hex 48 (insecure.example_secrets accepts it on one's own machine)",
+                     secrets[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+void cli_warn_secrets(const struct config *c)
+{
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        if (judge_row(c, &secrets[i]) != SECRET_OWN) {
+            log_warn("config.well_known_secret", log_str("setting", secrets[i].name));
+        }
+    }
+}
+
 /* Rules between modules, which no module can check by itself. */
 static bool check_together(const struct config *c, char *err, size_t errlen)
 {
@@ -83,7 +147,7 @@ static bool check_together(const struct config *c, char *err, size_t errlen)
             (long long)kos->change_deadline_ms, (long long)change->request_deadline_ms);
         return false;
     }
-    return true;
+    return check_secrets(c, err, errlen);
 }
 
 struct config *cli_read(const char *file, char *err, size_t errlen)

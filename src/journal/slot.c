@@ -57,8 +57,13 @@ bool slot_take(struct slot *s, const char *base, char *err, size_t errlen)
     }
     for (unsigned n = 0; n < SLOTS_MAX; n++) {
         int got = slot_try(s, n, err, errlen);
-        if (got == 1) {
+        if (got == 1 && fchmod(s->dir_fd, 0700) == 0) { /* also one that somebody else made or opened up */
             return true;
+        }
+        if (got == 1) {
+            snprintf(err, errlen, "journal: %s cannot be made its owner's alone (%s)", s->dir,
+                     strerror(errno));
+            got = -1;
         }
         slot_drop(s);
         if (got < 0) {

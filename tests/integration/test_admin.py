@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from harness.admin import Admin, socket_of
 from harness.service import program
 from harness.wait import stays, until
 
-TOKEN = "admin-token-of-the-tests-0123456789abcdef"
+TOKEN = secrets.token_hex(20)
 ENV = {
     "KOS_CHANGE_DEADLINE": "500ms",
     "CHANGE_SETTLE_FIRST": "100ms",

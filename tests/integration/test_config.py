@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import socket
 import subprocess
 
@@ -17,7 +18,8 @@ CORS_ALLOWED_ORIGINS OUTAGE_MODE JOURNAL_PATH LOG_LEVEL LIMITS_RATE LIMITS_BURST
 CACHE_CATALOGUE_SOFT_AGE""".split()
 LATER_ISSUES = ["ADMIN_BIND", "ADMIN_PORT", "ADMIN_TOKEN_FILE"]
 
-MINIMAL = {"KOS_BASE_URL": "http://127.0.0.1:1", "JWT_SECRET": tokens.SECRET}
+OWN_SECRET = secrets.token_hex(32)
+MINIMAL = {"KOS_BASE_URL": "http://127.0.0.1:1", "JWT_SECRET": OWN_SECRET}
 
 
 def run(build, *argv, env=None, **more):
@@ -127,9 +129,9 @@ def test_environment_overrides_the_file(build, tmp_path):
     text = "kos:\n  base_url: http://from-file\nlog:\n  level: error\n"
     file = tmp_path / "c.yaml"
     file.write_text(text)
-    out = run(build, "--config", str(file), "--print-config", env={"JWT_SECRET": tokens.SECRET, "LOG_LEVEL": "debug"}).stdout
+    out = run(build, "--config", str(file), "--print-config", env={"JWT_SECRET": OWN_SECRET, "LOG_LEVEL": "debug"}).stdout
     assert "http://from-file" in out and "debug" in out
-    assert tokens.SECRET not in out
+    assert OWN_SECRET not in out
 
 
 @pytest.mark.parametrize("text, words", [

@@ -15,6 +15,10 @@ from .sims import Kos, Mvno
 from .wait import until
 
 
+# The tests' secrets stand in this repository, so that the program refuses them unless it is told not to.
+EXAMPLES = {"INSECURE_EXAMPLE_SECRETS": "true"}
+
+
 class Session:
     """What lives as long as the test run of this process: one Redis, one PostgreSQL, a migrated template."""
 
@@ -66,7 +70,7 @@ class Session:
 
 def migrate(build, postgres, database, check=True, **env):
     """`product-change-service migrate` with both roles."""
-    full = {"PATH": os.environ["PATH"], **SANITIZER_ENV, "KOS_BASE_URL": "http://127.0.0.1:1",
+    full = {"PATH": os.environ["PATH"], **SANITIZER_ENV, "KOS_BASE_URL": "http://127.0.0.1:1", **EXAMPLES,
             "JWT_SECRET": tokens.SECRET, **db_env(postgres, database),
             "DB_MIGRATE_USERNAME": servers.MIGRATE_ROLE, "DB_MIGRATE_PASSWORD": servers.MIGRATE_PASS,
             "DB_MIGRATIONS": os.path.join(os.path.dirname(__file__), "..", "..", "..", "sql"), **env}
@@ -158,6 +162,7 @@ class World:
             "MVNO_WEBHOOK_SECRET": self.mvno.secret,
             "MVNO_PROBE": "300ms",
             "MVNO_BREAKER_WAIT": "100ms",
+            **EXAMPLES,
             "JWT_SECRET": tokens.SECRET,
             "JWT_ISSUER": tokens.ISSUER,
             "REDIS_HOST": "127.0.0.1",

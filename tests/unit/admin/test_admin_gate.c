@@ -98,6 +98,9 @@ START_TEST(token_file_is_read_strictly)
     ck_assert(!token_read(path, hash, err, sizeof err));
     write_file("0123456789abcdef0123456789abcdef\0x", 34);
     ck_assert(!token_read(path, hash, err, sizeof err));
+    write_file("0123456789abcdef0123456789abcdef", 32); /* in this repository: issue 5, point 5 */
+    ck_assert(!token_read(path, hash, err, sizeof err));
+    ck_assert_ptr_nonnull(strstr(err, "example"));
     unlink(path);
     ck_assert(!token_read(path, hash, err, sizeof err));
 }
