@@ -30,7 +30,28 @@ static const struct config_setting settings[] = {
      .help = "History queries that may wait."},
     {"history.months_ahead", CONFIG_INT, AT(months_ahead), "3", "0", "24",
      .help = "Monthly partitions made ahead."},
+    {"history.retention", CONFIG_DURATION, AT(retention_ms), "0", "0", "3650d",
+     .help = "Months of the history that ended this long ago are removed from PostgreSQL; 0: never, else "
+             "31d or more."},
+    {"history.call_retention", CONFIG_DURATION, AT(call_retention_ms), "400d", "0", "3650d",
+     .help = "Likewise the months of kos_integration_log; 0: never, else 1d or more."},
 };
+
+#define DAY_MS INT64_C(86400000)
+
+/* The migrations' functions refuse less, so that whoever has the service's password cannot empty the history. */
+static bool check_retention(const struct history_config *c, char *err, size_t errlen)
+{
+    if (c->retention_ms && c->retention_ms < 31 * DAY_MS) {
+        snprintf(err, errlen, "history.retention must be 0 (for ever) or 31d or more");
+        return false;
+    }
+    if (c->call_retention_ms && c->call_retention_ms < DAY_MS) {
+        snprintf(err, errlen, "history.call_retention must be 0 (for ever) or 1d or more");
+        return false;
+    }
+    return true;
+}
 
 /* Text in the struct, so not a CONFIG_ENUM: libpq takes the word itself. */
 static bool check(const void *values, char *err, size_t errlen)
@@ -39,7 +60,7 @@ static bool check(const void *values, char *err, size_t errlen)
     const struct history_config *c = values;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (strcmp(c->sslmode, modes[i]) == 0) {
-            return true;
+            return check_retention(c, err, errlen);
         }
     }
     snprintf(err, errlen,

@@ -180,22 +180,52 @@ static bool apply_missing(struct pglink *l, const struct migration_files *files,
     return ok;
 }
 
-static bool make_partitions(struct pglink *l, int64_t ahead, struct buf *out, char *err, size_t errlen)
+/* The functions that make them, of the two tables that have months. */
+static const struct {
+    const char *exists, *make;
+} makers[] = {
+    {"SELECT to_regprocedure('product_change.ensure_partitions(integer)') IS NOT NULL",
+     "SELECT product_change.ensure_partitions($1::integer)"},
+    {"SELECT to_regprocedure('product_change.ensure_log_partitions(integer)') IS NOT NULL",
+     "SELECT product_change.ensure_log_partitions($1::integer)"},
+};
+#define MAKERS (sizeof makers / sizeof *makers)
+
+/* False: failed. *made goes up by what was made. */
+static bool call_maker(struct pglink *l, size_t which, int64_t ahead, long *made)
 {
     char months[24];
     const char *const values[] = {months};
-    PGresult *made = NULL;
+    PGresult *r = NULL;
+    if (pglink_exec(l, makers[which].exists, NEVER, &r) != FAULT_NONE) {
+        return false;
+    }
+    bool there = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    r = NULL;
     snprintf(months, sizeof months, "%lld", (long long)ahead);
-    if (pglink_params(l, "SELECT product_change.ensure_partitions($1::integer)", 1, values, NEVER, &made) !=
-        FAULT_NONE) {
+    if (there && pglink_params(l, makers[which].make, 1, values, NEVER, &r) != FAULT_NONE) {
+        return false;
+    }
+    *made += r ? strtol(PQgetvalue(r, 0, 0), NULL, 10) : 0;
+    PQclear(r);
+    return true;
+}
+
+static bool make_partitions(struct pglink *l, int64_t ahead, struct buf *out, char *err, size_t errlen)
+{
+    long made = 0;
+    for (size_t i = 0; i < MAKERS; i++) {
+        if (call_maker(l, i, ahead, &made)) {
+            continue;
+        }
         if (l->pg && strncmp(l->sqlstate, "55", 2) == 0) { /* a long reader: the service will make them */
             buf_puts(out, "partitions: not made now, the history is locked; the service will\n");
             return true;
         }
         return fail(l, "making partitions", err, errlen);
     }
-    buf_printf(out, "partitions: %s made\n", PQgetvalue(made, 0, 0));
-    PQclear(made);
+    buf_printf(out, "partitions: %ld made\n", made);
     return true;
 }
 

@@ -1,13 +1,16 @@
-/* history_worker_months.c - partitions ahead, and those that rows turn out to need. */
+/* history_worker_months.c - partitions ahead, those that rows turn out to need, and the end of those that are old
+ * enough. */
 #include "history/internal.h"
 #include "pcs/core/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define MONTHS_EVERY_NS (24 * 3600 * NS_PER_SEC)
 #define MONTHS_AGAIN_NS (60 * NS_PER_SEC) /* after a failure, e.g. a long reader was in the way */
 #define MONTHS_NS       (10 * NS_PER_SEC)
+#define DAY_MS          INT64_C(86400000)
 
 #define MONTHS_MAX (sizeof((struct worker *)0)->months / sizeof(int))
 
@@ -56,28 +59,71 @@ static enum fault tolerate(struct worker *w, enum fault f)
     return FAULT_NONE;
 }
 
+/* Calls a function of the migrations that takes and gives one number. */
+static enum fault call(struct worker *w, const char *sql, int64_t argument, long *answer)
+{
+    char text[24];
+    const char *const values[] = {text};
+    PGresult *result = NULL;
+    snprintf(text, sizeof text, "%lld", (long long)argument);
+    enum fault f = pglink_params(&w->link, sql, 1, values, clock_mono_ns() + MONTHS_NS, &result);
+    *answer = f == FAULT_NONE ? strtol(PQgetvalue(result, 0, 0), NULL, 10) : 0;
+    PQclear(result);
+    return f;
+}
+
+static enum fault make_ahead(struct worker *w)
+{
+    long made = 0, of_log = 0;
+    int64_t ahead = w->h->config.months_ahead;
+    enum fault f = call(w, "SELECT product_change.ensure_partitions($1::integer)", ahead, &made);
+    if (f == FAULT_NONE) {
+        int first = month_of(clock_wall_ms());
+        for (int i = 0; first && i <= ahead; i++) {
+            remember(w, first + i);
+        }
+        f = call(w, "SELECT product_change.ensure_log_partitions($1::integer)", ahead, &of_log);
+    }
+    if (f == FAULT_NONE) {
+        log_info("history.partitions", log_int("made", made), log_int("of_log", of_log));
+    }
+    return f;
+}
+
+/* A bounded part in one statement, so again until nothing is left; a stop comes between. */
+static enum fault remove_old(struct worker *w, const char *sql, const char *what, int64_t keep_ms)
+{
+    enum fault f = FAULT_NONE;
+    long removed = 1, total = 0;
+    while (keep_ms && removed && f == FAULT_NONE && !history_stopping(w->h)) {
+        f = call(w, sql, keep_ms, &removed);
+        total += removed;
+    }
+    if (total) {
+        log_info("history.removed", log_str("what", what), log_int("count", total),
+                 log_int("kept_days", keep_ms / DAY_MS));
+    }
+    return f;
+}
+
 enum fault history_worker_months(struct worker *w)
 {
     uint64_t now = clock_mono_ns();
-    char ahead[24];
-    const char *const values[] = {ahead};
-    PGresult *result = NULL;
+    const struct history_config *c = &w->h->config;
     if (now < w->months_at) {
         return FAULT_NONE;
     }
     w->months_at = now + MONTHS_EVERY_NS;
     w->month_count = 0;
-    snprintf(ahead, sizeof ahead, "%lld", (long long)w->h->config.months_ahead);
-    enum fault f = pglink_params(&w->link, "SELECT product_change.ensure_partitions($1::integer)", 1, values,
-                                 now + MONTHS_NS, &result);
-    if (f == FAULT_NONE) {
-        int first = month_of(clock_wall_ms());
-        for (int i = 0; first && i <= w->h->config.months_ahead; i++) {
-            remember(w, first + i);
-        }
-        log_info("history.partitions", log_str("made", PQgetvalue(result, 0, 0)));
-        PQclear(result);
-    }
+    enum fault f = make_ahead(w);
+    f = f == FAULT_NONE
+            ? remove_old(w, "SELECT product_change.retain_log($1::bigint * interval '1 millisecond')",
+                         "calls", c->call_retention_ms)
+            : f;
+    f = f == FAULT_NONE
+            ? remove_old(w, "SELECT product_change.retain_history($1::bigint * interval '1 millisecond')",
+                         "rows", c->retention_ms)
+            : f;
     return tolerate(w, f);
 }
 

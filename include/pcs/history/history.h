@@ -26,6 +26,7 @@ struct history_config {
     int64_t query_deadline_ms;                       /* a history query, waiting included */
     int64_t query_queue;                             /* queries that may wait */
     int64_t months_ahead;                            /* partitions made ahead */
+    int64_t retention_ms, call_retention_ms; /* rows and call notes are removed after this; 0: never */
 };
 extern const struct config_section history_config_section;
 extern struct metric_family *const history_metrics[];
