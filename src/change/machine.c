@@ -137,6 +137,7 @@ static void set_phase(struct change *c, enum phase next)
     if (!(legal_next[c->phase] & (1u << next))) {
         log_error("change.illegal_transition", log_str("requestId", c->rec.request_id),
                   log_str("from", phase_names[c->phase]), log_str("to", phase_names[next]));
+        log_drain(200);
         abort(); /* our bug, and about somebody's money: stop before doing it twice; the journal knows where
                     we were */
     }

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #define LAST_ANSWERS_MS  5000 /* over a read's deadline */
 #define HISTORY_GRACE_MS 1000
 #define FIRST_REDIS_MS   250
+#define LAST_LINES_MS    200
 #define POLL_MS          5
 
 static int64_t ms_since(uint64_t start)
@@ -85,16 +87,19 @@ static bool make_redis_breaker(struct service *s, char *err)
     return s->redis_breaker != NULL;
 }
 
-/* The worst of the reactors: how late timers ran, a sign of overload. */
-static void collect_lag(void *arg)
+/* The worst of the reactors since the last scrape: how late timers ran, a sign of overload. And what the log lost. */
+static void collect_process(void *arg)
 {
-    const struct service *s = arg;
-    uint64_t worst = 0;
+    static uint64_t told;
+    struct service *s = arg;
+    uint64_t worst = 0, dropped = log_dropped();
     for (unsigned n = 0; n < s->count; n++) {
-        uint64_t lag = s->instances[n].reactor.lag_ns;
+        uint64_t lag = atomic_exchange(&s->instances[n].reactor.lag_peak_ns, 0);
         worst = lag > worst ? lag : worst;
     }
     metric_set(&process_loop_lag, 0, (double)worst / 1e9);
+    metric_add(&process_log_dropped, 0, dropped - told);
+    told = dropped;
 }
 
 /* What is shared by the reactors, in the order in which it depends on one another. */
@@ -120,7 +125,7 @@ static bool open_shared(struct service *s, char *err)
     s->shared.gates = &s->gates;
     metrics_on_scrape(kos_gates_collect, &s->gates);
     metrics_on_scrape(store_collect, NULL);
-    metrics_on_scrape(collect_lag, s);
+    metrics_on_scrape(collect_process, s);
     s->changes = change_shared_new(s->journal, s->history);
     return s->changes != NULL;
 }
@@ -246,6 +251,7 @@ static int end_service(struct service *s)
         log_error("shutdown.incomplete", log_bool("drained", drained));
         history_stop(s->history, HISTORY_GRACE_MS);
         journal_close(s->journal);
+        log_drain(LAST_LINES_MS);
         _exit(EXIT_FAILURE);
     }
     /* What came on an idle connection between the last look of the drain and letting go (since then the gate
@@ -343,7 +349,9 @@ int cli_serve(const char *config_file)
     }
     if (!start_reactors(&s, err) ||
         !let_in(&s, err)) { /* some may run: nothing is freed under them, and the journal has all */
-        _exit(refuse(err));
+        int status = refuse(err);
+        log_drain(LAST_LINES_MS);
+        _exit(status);
     }
     if (!wait_recovered(&s, &watched)) {
         log_error("start.not_ready",

@@ -41,7 +41,7 @@ struct service {
     _Atomic int recovered; /* 0: not yet, 1: yes, -1: failed */
 };
 
-extern struct metric_family process_loop_lag; /* settings.c */
+extern struct metric_family process_loop_lag, process_log_dropped; /* settings.c */
 
 /* --- instance.c: on the reactor's own thread --- */
 bool instance_start(struct reactor *r, void *instance);

@@ -58,13 +58,17 @@ const struct config_section *const cli_sections[] = {
 const size_t cli_section_count = sizeof cli_sections / sizeof cli_sections[0];
 
 struct metric_family process_loop_lag = {.name = "pcs_loop_lag_seconds",
-                                         .help = "How late the slowest reactor's last tick was",
+                                         .help = "Longest delay of a reactor's tick since the last scrape",
                                          .type = METRIC_GAUGE};
-static struct metric_family *const process_metrics[] = {&process_loop_lag};
+struct metric_family process_log_dropped = {
+    .name = "pcs_log_dropped_total",
+    .help = "Log lines that were dropped because nobody read them, or the log could not be written.",
+    .type = METRIC_COUNTER};
+static struct metric_family *const process_metrics[] = {&process_loop_lag, &process_log_dropped};
 
 void cli_register_metrics(void)
 {
-    metrics_register(process_metrics, 1);
+    metrics_register(process_metrics, sizeof process_metrics / sizeof process_metrics[0]);
     http_metrics_bind(api_routes, api_route_count);
     http_metrics_bind(admin_routes, admin_route_count);
     metrics_register(http_metrics, http_metrics_count);

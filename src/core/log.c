@@ -4,11 +4,11 @@
 #include "pcs/core/buf.h"
 #include "pcs/core/clock.h"
 
-#include <errno.h>
+#include "core/log_sink.h"
+
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #define VALUE_MAX  2048
 #define LINE_MAX_  16384
@@ -17,7 +17,6 @@
 static const char *const level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
 
 static _Atomic int threshold = LOG_LEVEL_INFO;
-static _Atomic int target_fd = -1;
 
 static _Thread_local struct {
     struct buf lines;
@@ -50,27 +49,38 @@ bool log_level_parse(const char *name, enum log_level *level)
 
 void log_set_fd(int fd)
 {
-    atomic_store(&target_fd, fd);
+    log_sink_set_fd(fd);
+}
+
+static void tell_dropped(uint64_t lines)
+{
+    if (lines) {
+        log_warn("log.dropped", log_int("lines", lines),
+                 log_str("reason", "nobody read the log, or it could not be written"));
+    }
 }
 
 void log_flush(void)
 {
     struct buf *b = &mine.lines;
-    int fd = atomic_load_explicit(&target_fd, memory_order_relaxed);
-    const char *p = b->data;
-    size_t left = b->len;
-    while (left) {
-        ssize_t n = write(fd < 0 ? STDERR_FILENO : fd, p, left);
-        if (n < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            break; /* nobody reads us: a log that cannot be written must not stop the service */
-        }
-        p += n;
-        left -= (size_t)n;
+    if (!b->len && !log_sink_behind()) {
+        return;
     }
+    uint64_t dropped = log_sink_put(b->data, b->len);
     buf_reset(b);
+    tell_dropped(dropped);
+}
+
+void log_drain(unsigned wait_ms)
+{
+    log_flush();
+    tell_dropped(log_sink_drain(wait_ms));
+    log_flush();
+}
+
+uint64_t log_dropped(void)
+{
+    return log_sink_dropped();
 }
 
 void log_thread_buffered(bool on)
@@ -180,5 +190,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         log_flush();
         buf_free(b);
         mine.ready = false;
+    } else if (level == LOG_LEVEL_ERROR) {
+        log_flush(); /* it may be the last word of this process */
     }
 }

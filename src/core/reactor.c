@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS     100
 #define HOOK_ROUNDS 16 /* how often the end-of-turn hooks may ask to run again before the loop polls */
 
 static _Thread_local struct reactor *current;
@@ -54,8 +53,13 @@ static void on_tick(uv_timer_t *handle)
 {
     struct reactor *r = handle->data;
     uint64_t now = clock_mono_ns();
-    r->lag_ns = now > r->tick_due_ns ? now - r->tick_due_ns : 0;
-    r->tick_due_ns = now + TICK_MS * NS_PER_MS;
+    uint64_t lag = now > r->tick_due_ns ? now - r->tick_due_ns : 0;
+    r->lag_ns = lag;
+    if (lag > r->lag_peak_ns) {
+        r->lag_peak_ns = lag;
+    }
+    r->ticks++;
+    r->tick_due_ns = now + REACTOR_TICK_MS * NS_PER_MS;
 }
 
 bool reactor_init(struct reactor *r, unsigned index, char *err, size_t errlen)
@@ -96,8 +100,8 @@ static void *reactor_thread(void *arg)
     metrics_thread_init();
     log_thread_buffered(true);
     uv_prepare_start(&r->turn_end, on_turn_end);
-    r->tick_due_ns = clock_mono_ns() + TICK_MS * NS_PER_MS;
-    uv_timer_start(&r->tick, on_tick, TICK_MS, TICK_MS);
+    r->tick_due_ns = clock_mono_ns() + REACTOR_TICK_MS * NS_PER_MS;
+    uv_timer_start(&r->tick, on_tick, REACTOR_TICK_MS, REACTOR_TICK_MS);
     bool ok = r->on_start(r, r->arg);
     if (!ok) {
         reactor_stop(r);

@@ -6,8 +6,11 @@
  * Every line has time, level, event; the caller adds the rest. Rules (issue "customer's journey", 9): line
  * numbers only through log_line(), which masks them (010****5678); tokens and secrets never. Text values are
  * escaped, so nothing from outside can forge a line, and are cut at 2 KiB. Any thread. A reactor's lines are
- * collected and written once per loop turn; every other thread's are written at once. Never fails, never
- * blocks on itself. */
+ * collected and written once per loop turn, with an error at once; every other thread's are written at once.
+ *
+ * Never fails, and never waits for whoever reads stderr: up to 1 MiB is kept for a reader that is behind (in order, whole
+ * lines), what comes on top is dropped and counted (log_dropped(), and one line "log.dropped" when it reads again). At
+ * the end of the process what is kept gets one more second. */
 #ifndef PCS_CORE_LOG_H
 #define PCS_CORE_LOG_H
 
@@ -61,6 +64,10 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 /* Collect this thread's lines until log_flush() (or 64 KiB). */
 void log_thread_buffered(bool on);
 void log_flush(void);
+/* Flushes and gives the reader so long to take what was kept: before _exit() and abort(). exit() does it by itself. */
+void log_drain(unsigned wait_ms);
+/* Lines that were never written, since the start. Any thread. */
+uint64_t log_dropped(void);
 /* Where lines go instead of stderr (tests); -1 = stderr. */
 void log_set_fd(int fd);
 

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #define REACTOR_INBOX_MAX 65536
+#define REACTOR_TICK_MS   100
 
 struct reactor;
 
@@ -27,8 +28,10 @@ struct reactor_hook {
 struct reactor {
     uv_loop_t loop;
     struct mailbox inbox;
-    unsigned index;          /* 0..N-1 */
-    _Atomic uint64_t lag_ns; /* how late the last tick was: the loop's lag, a sign of overload */
+    unsigned index;               /* 0..N-1 */
+    _Atomic uint64_t lag_ns;      /* how late the last tick was: the loop's lag, a sign of overload */
+    _Atomic uint64_t lag_peak_ns; /* the greatest of them since whoever reads it has set it to 0 */
+    unsigned ticks;               /* so far, one every REACTOR_TICK_MS; wraps */
     uv_async_t wake;
     uv_prepare_t turn_end;
     uv_timer_t tick;
