@@ -58,8 +58,9 @@ class Redis:
 class Postgres:
     """A cluster of its own, run by the user postgres when we are root."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, durable=False):
         self.log_folder = folder
+        self.fsync = "on" if durable else "off"  # tests lose nothing when the machine dies
         self.user = "postgres" if os.geteuid() == 0 else None
         self.folder = tempfile.mkdtemp(prefix="pcs-itest-pg-", dir="/tmp")
         self.data = os.path.join(self.folder, "data")
@@ -83,7 +84,7 @@ class Postgres:
 
     def start(self):
         argv = [f"{PG_BIN}/postgres", "-D", self.data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                "-c", f"unix_socket_directories={self.folder}", "-c", "fsync=off", "-c", "shared_buffers=32MB",
+                "-c", f"unix_socket_directories={self.folder}", "-c", f"fsync={self.fsync}", "-c", "shared_buffers=32MB",
                 "-c", "max_connections=200", "-c", "log_min_messages=warning", "-c", "timezone=Asia/Seoul"]
         self.process = Process(f"postgres-{self.port}", argv, self.log_folder, user=self.user, cwd=self.folder)
         wait_until_up(self.process, lambda: self.connect("postgres").close() or True)
