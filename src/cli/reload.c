@@ -54,6 +54,14 @@ static void reload_keys(struct service *s)
     s->verifier = v;
 }
 
+static void reload_certificate(struct service *s)
+{
+    char err[ERROR_MAX];
+    if (!http_tls_load(config_values(s->config, &http_config_section), true, err, sizeof err)) {
+        log_error("reload.certificate_refused", log_str("reason", err));
+    }
+}
+
 static bool swap(struct service *s, struct config *loaded)
 {
     char err[ERROR_MAX];
@@ -99,6 +107,7 @@ void service_reload(struct service *s)
     }
     api_shared_reload(&s->shared, config_values(s->config, &api_config_section));
     reload_keys(s);
+    reload_certificate(s);
     for (unsigned n = 0; n < s->count; n++) {
         instance_run(&s->instances[n], take_over);
     }

@@ -72,7 +72,7 @@ static bool open_listeners(struct service *s, const struct http_config *http, ch
         }
     }
     log_info("server.listening", log_str("bind", http->bind), log_int("port", port),
-             log_int("reactors", s->count));
+             log_int("reactors", s->count), log_bool("tls", *http->tls_cert_file != '\0'));
     return true;
 }
 
@@ -108,6 +108,7 @@ static bool open_shared(struct service *s, char *err)
     const struct identity_config *identity = config_values(s->config, &identity_config_section);
     s->verifier = identity_verifier_new(identity, err, ERROR_MAX);
     if (!s->verifier ||
+        !http_tls_load(config_values(s->config, &http_config_section), true, err, ERROR_MAX) ||
         !kos_gates_init(&s->gates, config_values(s->config, &kos_config_section), err, ERROR_MAX) ||
         !make_redis_breaker(s, err)) {
         return false;
@@ -149,6 +150,7 @@ static void close_shared(struct service *s)
     breaker_destroy(s->redis_breaker);
     identity_verifier_unref(s->verifier);
     bypass_clear();
+    http_tls_free();
 }
 
 static void each(struct service *s, void (*fn)(struct instance *))

@@ -191,7 +191,8 @@ int cli_check_config(const char *config_file)
     struct identity_verifier *v =
         identity_verifier_new(config_values(c, &identity_config_section), err, sizeof err);
     const struct admin_config *admin = config_values(c, &admin_config_section);
-    bool ok = v && admin_check_files(admin, err, sizeof err);
+    bool ok = v && admin_check_files(admin, err, sizeof err) &&
+              http_tls_load(config_values(c, &http_config_section), false, err, sizeof err);
     if (ok) { /* the key files were read too: a start would refuse them */
         puts("configuration ok");
     } else {

@@ -19,6 +19,13 @@ static const struct config_setting settings[] = {
      .help = "PostgreSQL: its password."},
     {"db.sslmode", CONFIG_TEXT, AT(sslmode), "prefer", "1", "16",
      .help = "TLS to PostgreSQL: disable, allow, prefer, require, verify-ca or verify-full."},
+    {"db.tls.ca_file", CONFIG_TEXT, AT(ca_file), "", NULL, "4096",
+     .help = "Certificates that sign PostgreSQL's, for verify-ca and verify-full; empty: libpq's "
+             "~/.postgresql/root.crt."},
+    {"db.tls.client_cert", CONFIG_TEXT, AT(client_cert), "", NULL, "4096",
+     .help = "Our certificate for PostgreSQL; empty: none."},
+    {"db.tls.client_key", CONFIG_TEXT, AT(client_key), "", NULL, "4096",
+     .help = "Its key, readable by nobody else."},
     {"db.migrate_username", CONFIG_TEXT, AT(migrate_username), "", "1", "63",
      .help = "The role that owns the schema, for `migrate`; empty: db.username."},
     {"db.migrate_password", CONFIG_TEXT, AT(migrate_password), "", "1", "1024", .secret = true,
@@ -58,6 +65,10 @@ static bool check(const void *values, char *err, size_t errlen)
 {
     static const char *const modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
     const struct history_config *c = values;
+    if (!*c->client_cert != !*c->client_key) {
+        snprintf(err, errlen, "db.tls.client_cert and db.tls.client_key go together: set both or neither");
+        return false;
+    }
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (strcmp(c->sslmode, modes[i]) == 0) {
             return check_retention(c, err, errlen);

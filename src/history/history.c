@@ -40,8 +40,9 @@ void history_trouble_end(struct trouble *t, const char *event)
 /* One block with all the texts, so that the configuration's snapshot may go. */
 static bool copy_config(struct history *h, const struct history_config *c)
 {
-    const char **texts[] = {&h->config.host, &h->config.name, &h->config.username, &h->config.password,
-                            &h->config.sslmode};
+    const char **texts[] = {&h->config.host,        &h->config.name,      &h->config.username,
+                            &h->config.password,    &h->config.sslmode,   &h->config.ca_file,
+                            &h->config.client_cert, &h->config.client_key};
     size_t count = sizeof texts / sizeof *texts, len = 0;
     h->config = *c;
     h->config.migrate_username = h->config.migrate_password = "";
@@ -58,8 +59,7 @@ static bool copy_config(struct history *h, const struct history_config *c)
         *texts[i] = memcpy(p, *texts[i], n);
         p += n;
     }
-    h->target = (struct pglink_target){h->config.host,     h->config.port,     h->config.name,
-                                       h->config.username, h->config.password, h->config.sslmode};
+    h->target = pglink_target_of(&h->config);
     return true;
 }
 

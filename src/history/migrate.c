@@ -51,12 +51,7 @@ static bool fail(const struct pglink *l, const char *during, char *err, size_t e
 
 static bool connect_owner(struct pglink *l, const struct history_config *c, char *err, size_t errlen)
 {
-    struct pglink_target target = {.host = c->host,
-                                   .port = c->port,
-                                   .database = c->name,
-                                   .username = c->username,
-                                   .password = c->password,
-                                   .sslmode = c->sslmode};
+    struct pglink_target target = pglink_target_of(c);
     if (c->migrate_username && c->migrate_username[0]) {
         target.username = c->migrate_username;
     }

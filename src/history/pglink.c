@@ -137,6 +137,19 @@ static enum fault wait_or_close(struct pglink *l, short events, uint64_t deadlin
 
 /* ---- connecting ---- */
 
+struct pglink_target pglink_target_of(const struct history_config *c)
+{
+    return (struct pglink_target){.host = c->host,
+                                  .port = c->port,
+                                  .database = c->name,
+                                  .username = c->username,
+                                  .password = c->password,
+                                  .sslmode = c->sslmode,
+                                  .ca_file = c->ca_file,
+                                  .client_cert = c->client_cert,
+                                  .client_key = c->client_key};
+}
+
 static void on_notice(void *arg, const PGresult *notice)
 {
     (void)arg;
@@ -156,6 +169,10 @@ static PGconn *start_connect(const struct pglink_target *t, const struct resolve
         {"user", t->username},
         {"password", t->password},
         {"sslmode", t->sslmode && t->sslmode[0] ? t->sslmode : "prefer"},
+        {"sslrootcert", t->ca_file},
+        {"sslcert", t->client_cert},
+        {"sslkey", t->client_key},
+        {"ssl_min_protocol_version", "TLSv1.2"},
         {"gssencmode", "disable"},
         {"application_name", "product-change-service"},
         {"client_encoding", "UTF8"},

@@ -8,6 +8,8 @@
 #ifndef HISTORY_PGLINK_H
 #define HISTORY_PGLINK_H
 
+#include "pcs/history/history.h"
+
 #include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,7 +35,11 @@ struct pglink_target {
     const char *host; /* names, addresses or directories of sockets, separated by commas */
     int64_t port;
     const char *database, *username, *password, *sslmode;
+    const char *ca_file, *client_cert, *client_key; /* "" or NULL: not given */
 };
+
+/* Where the service's role connects; the texts are c's. */
+struct pglink_target pglink_target_of(const struct history_config *c);
 
 struct pglink {
     PGconn *pg;                      /* NULL: closed */

@@ -310,7 +310,7 @@ static enum fault check_table(struct verify *v)
 static bool connect_reader(struct verify *v)
 {
     const struct history_config *c = v->job->config;
-    const struct pglink_target target = {c->host, c->port, c->name, c->username, c->password, c->sslmode};
+    const struct pglink_target target = pglink_target_of(c);
     v->link.wake_fd = -1;
     return pglink_open(&v->link, &target, 0, clock_mono_ns() + 4 * PGLINK_CONNECT_NS);
 }

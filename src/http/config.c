@@ -69,6 +69,20 @@ static const struct config_setting settings[] = {
      .offset = OFFSET(cors_allowed_origins),
      .default_text = "",
      .help = "origins of browsers that may call directly; empty: the gateway adds CORS, or nobody"},
+    {.name = "server.tls.cert_file",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(tls_cert_file),
+     .default_text = "",
+     .max = "4096",
+     .help = "certificate chain (PEM) of the customers' port, which then speaks TLS 1.2 and 1.3 only; the "
+             "file is read "
+             "again on SIGHUP; empty: plain HTTP"},
+    {.name = "server.tls.key_file",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(tls_key_file),
+     .default_text = "",
+     .max = "4096",
+     .help = "private key (PEM) of server.tls.cert_file"},
 };
 
 /* A path that can stand before another path: "/a/b", nothing that would need encoding. */
@@ -98,6 +112,12 @@ static bool check(const void *values, char *err, size_t errlen)
     if (!prefix_valid(c->public_prefix)) {
         snprintf(err, errlen, "server.public_prefix: \"%s\" is no path like /product (no final slash)",
                  c->public_prefix);
+        return false;
+    }
+    bool cert = c->tls_cert_file && *c->tls_cert_file, key = c->tls_key_file && *c->tls_key_file;
+    if (cert != key) {
+        snprintf(err, errlen,
+                 "server.tls.cert_file and server.tls.key_file go together: set both or neither");
         return false;
     }
     for (size_t i = 0; i < c->cors_allowed_origins.count; i++) {

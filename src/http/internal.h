@@ -133,6 +133,7 @@ struct http_server {
     uint64_t library_log_second;
     unsigned library_log_count;
     bool need_run, quiesced, stopping;
+    bool tls; /* customers speak TLS to it */
 };
 
 /* request.c */

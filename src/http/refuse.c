@@ -3,7 +3,8 @@
  * It closes silently when a request line makes no sense to it, or when its pool has no room left for the head
  * of an answer (many tiny headers). The contract wants 400 and 431 there. The notice of the closed connection
  * comes before the socket is closed, so a refusal can still be written by hand; only for the first request of
- * a connection, when the kernel says that bytes came in and none went out. */
+ * a connection, when the kernel says that bytes came in and none went out; not under TLS, where only the library may
+ * write. */
 #include "http/internal.h"
 #include "http/tcp.h"
 
@@ -42,7 +43,7 @@ static void put_refusal(struct buf *out, const struct http_problem *problem, con
 void refuse_silent_end(const struct conn *c)
 {
     uint64_t received;
-    if (c->served || c->waiting_for == DEADLINE_BODY || c->expired ||
+    if (c->server->tls || c->served || c->waiting_for == DEADLINE_BODY || c->expired ||
         (received = tcp_unanswered_bytes(c->fd)) == 0) {
         return;
     }

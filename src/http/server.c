@@ -8,6 +8,7 @@
  * End: quiesce (listener closed, answers say Connection: close) → stop: suspended requests are answered 503
  * and sent, the daemon is stopped, the loop handles are closed; the last close frees the server. */
 #include "http/internal.h"
+#include "http/tls.h"
 
 #include "pcs/core/clock.h"
 #include "pcs/core/log.h"
@@ -189,13 +190,18 @@ static unsigned connection_limit(const struct http_config *config)
 
 static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, unsigned limit)
 {
+    const struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+                                         {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)tls_certificate},
+                                         {MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, s, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
+            (s->tls ? MHD_USE_TLS : 0),
+        0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, s, MHD_OPTION_LISTEN_SOCKET,
+        listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
         MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escapes, s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+        s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_ARRAY, s->tls ? tls : tls + 2,
+        MHD_OPTION_END);
 }
 
 static void destroy(struct http_server *s)
@@ -290,6 +296,7 @@ struct http_server *http_server_create(struct reactor *reactor, const struct htt
     s->gate = gate;
     s->context = context;
     s->gone_fd = -1;
+    s->tls = tls_wanted(config);
     s->linger_tail = &s->lingers;
     s->shed_at = limit - limit / 10;
     s->series_base = metrics_series_base(routes);

@@ -19,7 +19,8 @@ struct history;
 struct history_config {
     const char *host; /* name, address or directory of sockets; several by commas: the primary is taken */
     const char *name, *username, *password;
-    const char *sslmode; /* libpq's word: disable .. verify-full */
+    const char *sslmode;                            /* libpq's word: disable .. verify-full */
+    const char *ca_file, *client_cert, *client_key; /* "" or NULL: libpq's own places */
     int64_t port;
     const char *migrate_username, *migrate_password; /* "": the service's own */
     int64_t batch;                                   /* rows in one INSERT */

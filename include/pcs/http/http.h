@@ -125,6 +125,7 @@ struct http_config {
     int64_t connection_limit;  /* a reactor */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     struct config_list cors_allowed_origins;
+    const char *tls_cert_file, *tls_key_file; /* PEM; "" or NULL: plain HTTP */
 };
 extern const struct config_section http_config_section;
 extern struct metric_family *const http_metrics[];
@@ -133,6 +134,13 @@ extern const size_t http_metrics_count;
  * _request_seconds from a route table that lives for ever. Once a table; servers of a table that was never
  * bound count as "unmatched". */
 void http_metrics_bind(const struct http_route *routes, size_t count);
+
+/* Reads the certificate and key that the settings name (none: true); keep: they serve every handshake from now on, of
+ * all servers with server.tls.* (a reload exchanges them; those under way keep what they began with). False: a sentence
+ * in err, what was in force stays. Main thread. */
+bool http_tls_load(const struct http_config *config, bool keep, char *err, size_t errlen);
+/* After the last server. */
+void http_tls_free(void);
 
 /* Is nobody listening there? With SO_REUSEPORT a second instance would silently share the port with the first and take
  * half of its customers: asked once, before the first http_listen(). False: a sentence in err. */

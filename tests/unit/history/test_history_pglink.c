@@ -49,7 +49,12 @@ static int silent_listener(int *port)
 
 static uint64_t open_ms(struct pglink *l, const char *host, int port, uint64_t budget_ms)
 {
-    struct pglink_target t = {host, port, "db", "user", "secret-word", "disable"};
+    struct pglink_target t = {.host = host,
+                              .port = port,
+                              .database = "db",
+                              .username = "user",
+                              .password = "secret-word",
+                              .sslmode = "disable"};
     uint64_t began = clock_mono_ns();
     ck_assert(!pglink_open(l, &t, 0, began + budget_ms * NS_PER_MS));
     ck_assert_ptr_null(l->pg);
