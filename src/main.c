@@ -28,6 +28,7 @@ static const struct option options[] = {
     {0},
 };
 
+/* clang-format off */
 static const struct command {
     const char *name;
     int (*run)(const char *config_file);
@@ -41,8 +42,10 @@ static const struct command {
     {"deliveries", NULL, cli_deliveries},
     {"trace", NULL, cli_trace},
     {"slots", NULL, cli_slots},
+    {"retire", NULL, cli_retire},
     {"verify-history", NULL, cli_verify_history},
 };
+/* clang-format on */
 
 static const struct command *find_command(const char *name)
 {

@@ -78,6 +78,10 @@ struct admin *admin_create(const struct admin_parts *parts, struct config *setti
     a->started_at = clock_wall_ms();
     a->settings = config_ref(settings);
     a->config = *(const struct admin_config *)config_values(settings, &admin_config_section);
+    if (parts->local_only) {
+        a->config.port = 0;
+        a->config.socket = a->config.token_file = "";
+    }
     if ((*a->config.token_file && !token_read(a->config.token_file, a->token_hash, err, errlen)) ||
         !open_local(a, err, errlen) || !open_tcp(a, err, errlen)) {
         admin_stop(a);

@@ -30,6 +30,7 @@ PROBLEM(out_of_order, "OUT_OF_ORDER", 409, "같은 회선의 이후 이벤트가
         "A later event of the line has been delivered; ask for outOfOrder");
 PROBLEM(slot_in_use, "SLOT_IN_USE", 409, "다른 프로세스가 사용 중인 슬롯입니다",
         "The slot is in use by a process");
+PROBLEM(ending, "ALREADY_ENDING", 409, "이미 종료되는 중입니다", "The instance is ending already");
 
 void admin_fail(struct http_request *rq, const struct http_problem *problem, const char *details)
 {

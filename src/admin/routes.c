@@ -4,6 +4,8 @@
 static const int s_read[] = {200, 400, 401, 403, 431, 500, 503, 0};
 static const int s_put[] = {200, 400, 401, 403, 404, 409, 411, 413, 415, 431, 500, 503, 0};
 static const int s_start[] = {202, 400, 401, 403, 404, 409, 431, 500, 503, 0};
+static const int s_retire[] = {202, 400, 401, 403, 411, 413, 415, 431, 500, 503, 0};
+static const int s_cancel[] = {200, 400, 401, 403, 409, 431, 500, 503, 0};
 static const int s_trace[] = {200, 400, 401, 403, 404, 431, 500, 503, 0};
 
 const struct http_route admin_routes[] = {
@@ -17,6 +19,8 @@ const struct http_route admin_routes[] = {
     {"GET", "/admin/deliveries", handle_deliveries, HTTP_QUIET, HTTP_CORE, s_read},
     {"POST", "/admin/deliveries/{seq}/replay", handle_replay, HTTP_BODY, HTTP_CORE, s_put},
     {"GET", "/admin/trace", handle_trace, 0, HTTP_CORE, s_trace},
+    {"POST", "/admin/retire", handle_retire, HTTP_BODY, HTTP_CORE, s_retire},
+    {"DELETE", "/admin/retire", handle_retire_cancel, 0, HTTP_CORE, s_cancel},
     {"GET", "/admin/slots", handle_slots, HTTP_QUIET, HTTP_CORE, s_read},
 };
 const size_t admin_route_count = sizeof admin_routes / sizeof admin_routes[0];

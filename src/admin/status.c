@@ -40,6 +40,7 @@ static void put_readiness(struct buf *b, const struct admin_parts *p)
     buf_json_str(b, "status", down ? "DOWN" : degraded ? "DEGRADED" : "UP");
     buf_json_bool(b, "recovered", *p->ready);
     buf_json_bool(b, "stopping", *p->stopping);
+    buf_json_bool(b, "retiring", p->retire->asked);
     buf_json_open(b, "neighbours", '{');
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         buf_json_str(b, list[i].name, list[i].up ? "UP" : "DOWN");
@@ -69,6 +70,7 @@ static void put_journal(struct buf *b, const struct journal_stats *s, int64_t no
     buf_json_int(b, "rows", s->history_pending);
     buf_json_int(b, "refused", s->history_dead);
     buf_json_int(b, "calls", s->calls_pending);
+    buf_json_int(b, "links", s->links_pending);
     buf_json_close(b, '}');
     buf_json_open(b, "mvno", '{');
     buf_json_int(b, "events", s->events_pending);

@@ -128,6 +128,7 @@ static void put_slot(struct buf *b, const struct journal_slot *s, int64_t now_ms
         buf_json_int(b, "historyPending", st->history_pending);
         buf_json_int(b, "historyDead", st->history_dead);
         buf_json_int(b, "callsPending", st->calls_pending);
+        buf_json_int(b, "linksPending", st->links_pending);
         buf_json_int(b, "eventsPending", st->events_pending);
         buf_json_int(b, "eventsDead", st->events_dead);
         buf_json_int(b, "invalidations", st->invalidations);

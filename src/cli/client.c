@@ -308,6 +308,16 @@ void client_query(struct buf *path, const char *name, const char *value)
 
 /* ---- without a daemon ---- */
 
+bool client_slot_socket(struct client *c, char *out, size_t size)
+{
+    return load_settings(c) && admin_socket_path("", journal_settings(c)->path, (unsigned)c->slot, out, size);
+}
+
+enum journal_slot_state client_slot_state(struct client *c)
+{
+    return load_settings(c) ? journal_slot_look(journal_settings(c)->path, (unsigned)c->slot) : SLOT_NONE;
+}
+
 struct journal *client_open_journal(struct client *c)
 {
     static struct journal_slot slots[JOURNAL_SLOTS_MAX];

@@ -55,6 +55,10 @@ int client_call(struct client *c, const char *method, const char *path, const cJ
 /* Appends an escaped query parameter; skipped when value is NULL. */
 void client_query(struct buf *path, const char *name, const char *value);
 
+/* How the slot of --slot stands; SLOT_NONE: no journal is in it, or the settings cannot be read (told). */
+enum journal_slot_state client_slot_state(struct client *c);
+/* The socket in the directory of --slot, whatever is configured. */
+bool client_slot_socket(struct client *c, char *out, size_t size);
 /* Without a daemon: the journal of --slot, or the only one there is. NULL: told. */
 struct journal *client_open_journal(struct client *c);
 /* Runs a reading verb on it and returns {members written by view} as data; NULL: told. */
@@ -76,6 +80,7 @@ int cli_breakers(const char *config_file, int argc, char **argv);
 int cli_slots(const char *config_file, int argc, char **argv);
 int cli_settle(const char *config_file, int argc, char **argv);
 int cli_deliveries(const char *config_file, int argc, char **argv);
+int cli_retire(const char *config_file, int argc, char **argv);
 int cli_trace(const char *config_file, int argc, char **argv);
 /* 0: clean, 1: findings, 2: not verified. */
 int cli_verify_history(const char *config_file, int argc, char **argv);

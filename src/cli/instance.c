@@ -89,6 +89,8 @@ static bool start_admin(struct instance *i)
         .changes = i->api.changes,
         .ready = &s->shared.ready,
         .stopping = &s->shared.stopping,
+        .retire = &s->retire,
+        .local_only = s->only_retire,
         .sections = cli_sections,
         .section_count = cli_section_count,
     };
@@ -135,9 +137,12 @@ bool instance_start(struct reactor *r, void *arg)
 void instance_serve(struct instance *i)
 {
     const struct http_config *http = config_values(i->service->config, &http_config_section);
-    i->server = http_server_create(&i->reactor, http, i->listen_fd, api_routes, api_route_count, api_gate,
-                                   &i->api, i->err, sizeof i->err);
-    i->says = i->server != NULL && (i->reactor.index != 0 || start_admin(i));
+    bool customers = !i->service->only_retire;
+    if (customers) {
+        i->server = http_server_create(&i->reactor, http, i->listen_fd, api_routes, api_route_count, api_gate,
+                                       &i->api, i->err, sizeof i->err);
+    }
+    i->says = (i->server || !customers) && (i->reactor.index != 0 || start_admin(i));
 }
 
 void instance_redis_away(struct instance *i)
@@ -174,7 +179,9 @@ void instance_run(struct instance *i, void (*fn)(struct instance *))
 
 void instance_quiesce(struct instance *i)
 {
-    http_server_quiesce(i->server);
+    if (i->server) {
+        http_server_quiesce(i->server);
+    }
     if (i->admin) {
         admin_quiesce(i->admin);
     }
@@ -193,7 +200,7 @@ void instance_drain(struct instance *i)
 
 bool instance_busy(struct instance *i)
 {
-    return http_server_pending(i->server) > 0 || (i->admin && admin_pending(i->admin) > 0) ||
+    return (i->server && http_server_pending(i->server) > 0) || (i->admin && admin_pending(i->admin) > 0) ||
            change_service_busy(i->api.changes) > 0;
 }
 

@@ -31,6 +31,7 @@
 #define FIRST_REDIS_MS   250
 #define LAST_LINES_MS    200
 #define POLL_MS          5
+#define RETIRE_LOOK_MS   100
 
 static int64_t ms_since(uint64_t start)
 {
@@ -52,10 +53,10 @@ static void set_limits(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static unsigned reactor_count(const struct http_config *http)
+static unsigned reactor_count(const struct service *s, const struct http_config *http)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    long n = http->threads ? (long)http->threads : cores;
+    long n = s->only_retire ? 1 : http->threads ? (long)http->threads : cores;
     return n < 1 ? 1 : n > REACTORS_MAX ? REACTORS_MAX : (unsigned)n;
 }
 
@@ -113,7 +114,11 @@ static bool open_shared(struct service *s, char *err)
         !make_redis_breaker(s, err)) {
         return false;
     }
-    s->journal = journal_open(config_values(s->config, &journal_config_section), err, ERROR_MAX);
+    struct journal_config journal =
+        *(const struct journal_config *)config_values(s->config, &journal_config_section);
+    journal.one_slot = s->only_retire;
+    journal.slot = s->slot;
+    s->journal = journal_open(&journal, err, ERROR_MAX);
     if (!s->journal) {
         return false;
     }
@@ -121,6 +126,7 @@ static bool open_shared(struct service *s, char *err)
     if (!s->history || !api_shared_init(&s->shared, config_values(s->config, &api_config_section))) {
         return false;
     }
+    journal_refuse_new(s->journal, s->only_retire);
     s->shared.journal = s->journal;
     s->shared.history = s->history;
     s->shared.gates = &s->gates;
@@ -131,12 +137,14 @@ static bool open_shared(struct service *s, char *err)
     return s->changes != NULL;
 }
 
-static void close_shared(struct service *s)
+static void close_shared(struct service *s, bool emptied)
 {
     if (s->history) {
         history_stop(s->history, HISTORY_GRACE_MS);
     }
-    if (s->journal) {
+    if (s->journal && emptied) {
+        s->retired = journal_retire(s->journal, s->retire.leave_dead);
+    } else if (s->journal) {
         journal_close(s->journal);
     }
     for (unsigned n = 0; n < s->count; n++) {
@@ -219,7 +227,7 @@ static void note_busy(struct instance *i)
 
 static void note_unanswered(struct instance *i)
 {
-    i->says = http_server_pending(i->server) > 0;
+    i->says = i->server && http_server_pending(i->server) > 0;
 }
 
 static void note_not_idle(struct instance *i)
@@ -232,7 +240,8 @@ static void phase(const char *name)
     log_info("shutdown.phase", log_str("phase", name));
 }
 
-static int end_service(struct service *s)
+/* emptied: nothing is left in the journal, whose slot is given up. */
+static int end_service(struct service *s, bool emptied)
 {
     const struct process_config *process = config_values(s->config, &process_config_section);
     const struct change_config *change = config_values(s->config, &change_config_section);
@@ -265,20 +274,30 @@ static int end_service(struct service *s)
         reactor_join(&s->instances[n].reactor);
     }
     phase("forward and close");
-    close_shared(s);
-    log_info("shutdown.done");
-    return EXIT_SUCCESS;
+    close_shared(s, emptied);
+    log_info("shutdown.done", log_bool("retired", s->retired));
+    return emptied && !s->retired ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int next_signal(struct service *s, const sigset_t *watched)
+{
+    struct timespec step = {.tv_nsec = RETIRE_LOOK_MS * 1000000L};
+    return s->retire.asked ? sigtimedwait(watched, NULL, &step) : sigwaitinfo(watched, NULL);
 }
 
 static int wait_for_signals(struct service *s, const sigset_t *watched)
 {
     for (;;) {
-        int signal_number = sigwaitinfo(watched, NULL);
+        int signal_number = next_signal(s, watched);
+        if (service_emptied(s)) {
+            log_info("shutdown.asked", log_str("signal", "retired"));
+            return end_service(s, true);
+        }
         if (signal_number == SIGHUP) {
             service_reload(s);
         } else if (signal_number == SIGTERM || signal_number == SIGINT) {
             log_info("shutdown.asked", log_str("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
-            return end_service(s);
+            return end_service(s, false);
         }
     }
 }
@@ -312,56 +331,88 @@ static void free_settings(struct service *s)
     }
 }
 
-int cli_serve(const char *config_file)
+/* The main thread waits for signals: one of them says that something is to be looked at. */
+static void wake_main(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGUSR2);
+}
+
+static bool start_service(struct service *s, char *err)
+{
+    const struct http_config *http = config_values(s->config, &http_config_section);
+    s->count = reactor_count(s, http);
+    s->instances = calloc(s->count, sizeof *s->instances);
+    if (!s->instances) {
+        snprintf(err, ERROR_MAX, "no memory");
+        return false;
+    }
+    for (unsigned n = 0; n < s->count; n++) {
+        s->instances[n].service = s;
+        s->instances[n].listen_fd = -1;
+    }
+    if (!open_shared(s, err) || (!s->only_retire && !open_listeners(s, http, err))) {
+        close_shared(s, false);
+        return false;
+    }
+    if (!start_reactors(s, err) ||
+        !let_in(s, err)) { /* some may run: nothing is freed under them, and the journal has all */
+        int status = refuse(err);
+        log_drain(LAST_LINES_MS);
+        _exit(status);
+    }
+    return true;
+}
+
+static int serve(struct service *s)
 {
     uint64_t start = clock_mono_ns();
     char err[ERROR_MAX] = "";
     sigset_t watched;
-    struct service s = {.config_file = config_file, .config = cli_load(config_file)};
-    if (!s.config) {
+    s->config = cli_load(s->config_file);
+    if (!s->config) {
         return EXIT_FAILURE;
     }
-    const struct process_config *process = config_values(s.config, &process_config_section);
-    const struct http_config *http = config_values(s.config, &http_config_section);
+    const struct process_config *process = config_values(s->config, &process_config_section);
     log_set_threshold((enum log_level)process->log_level);
     set_limits();
     sigemptyset(&watched);
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGHUP);
+    sigaddset(&watched, SIGUSR2);
     sigprocmask(SIG_BLOCK, &watched, NULL);
+    s->retire.wake = wake_main;
     cli_register_metrics();
     metrics_thread_init();
-    log_info("start", log_str("version", PCS_VERSION), log_int("pid", getpid()));
-    cli_warn_secrets(s.config);
-
-    s.count = reactor_count(http);
-    s.instances = calloc(s.count, sizeof *s.instances);
-    if (!s.instances) {
-        return refuse("no memory");
-    }
-    for (unsigned n = 0; n < s.count; n++) {
-        s.instances[n].service = &s;
-        s.instances[n].listen_fd = -1;
-    }
-    if (!open_shared(&s, err) || !open_listeners(&s, http, err)) {
-        close_shared(&s);
-        free_settings(&s);
+    log_info("start", log_str("version", PCS_VERSION), log_int("pid", getpid()),
+             log_bool("retire", s->only_retire));
+    cli_warn_secrets(s->config);
+    if (!start_service(s, err)) {
+        free_settings(s);
         return refuse(err);
     }
-    if (!start_reactors(&s, err) ||
-        !let_in(&s, err)) { /* some may run: nothing is freed under them, and the journal has all */
-        int status = refuse(err);
-        log_drain(LAST_LINES_MS);
-        _exit(status);
-    }
-    if (!wait_recovered(&s, &watched)) {
+    if (!wait_recovered(s, &watched)) {
         log_error("start.not_ready",
                   log_str("reason", "open changes could not be taken up from the journal"));
     }
     log_info("start.ready", log_ms("milliseconds", clock_mono_ns() - start),
-             log_int("slot", journal_slot(s.journal)), log_str("instance", journal_instance(s.journal)));
-    int status = wait_for_signals(&s, &watched);
-    free_settings(&s);
+             log_int("slot", journal_slot(s->journal)), log_str("instance", journal_instance(s->journal)));
+    int status = wait_for_signals(s, &watched);
+    free_settings(s);
     return status;
+}
+
+int cli_serve(const char *config_file)
+{
+    struct service s = {.config_file = config_file};
+    return serve(&s);
+}
+
+int cli_serve_retiring(const char *config_file, unsigned slot, bool leave_dead)
+{
+    struct service s = {.config_file = config_file, .only_retire = true, .slot = slot};
+    s.retire.asked = true;
+    s.retire.leave_dead = leave_dead;
+    return serve(&s);
 }

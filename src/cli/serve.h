@@ -38,7 +38,13 @@ struct service {
     struct change_shared *changes;
     struct instance *instances;
     unsigned count;
-    _Atomic int recovered; /* 0: not yet, 1: yes, -1: failed */
+    struct admin_retire retire; /* the slot is given up: no new changes, and the end when nothing is left */
+    bool only_retire;           /* this process was started for that alone: no customers */
+    unsigned slot;              /* then: the slot */
+    bool refusing;              /* the journal has been told */
+    unsigned empty_looks;       /* in a row */
+    bool retired;               /* it came to it */
+    _Atomic int recovered;      /* 0: not yet, 1: yes, -1: failed */
 };
 
 extern struct metric_family process_loop_lag, process_log_dropped; /* settings.c */
@@ -57,6 +63,12 @@ void instance_let_go(struct instance *i);
 void instance_free(struct instance *i);
 bool instance_busy(struct instance *i);
 bool instance_idle(struct instance *i);
+
+/* --- retire.c: main thread --- */
+/* Looks again: are new changes refused or taken, is anything left? True: nothing is, twice in a row. */
+bool service_emptied(struct service *s);
+/* The command `retire`, in a process of its own: takes the slot and empties it. Returns the exit status. */
+int cli_serve_retiring(const char *config_file, unsigned slot, bool leave_dead);
 
 /* --- reload.c --- */
 void service_reload(struct service *s);

@@ -118,9 +118,13 @@ struct journal {
     int retention_stage;
     uint64_t worked_at; /* when the last batch was done */
     uint64_t ticks;
+    unsigned orphans; /* as last told */
+
+    bool retire, leave_dead, retired; /* of journal_retire(), while the thread ends */
 
     /* --- any thread --- */
     atomic_bool writable;
+    atomic_bool closed; /* no new changes: it is being retired */
     pthread_mutex_t notify_lock;
     struct {
         void (*fn)(void *arg);
@@ -156,6 +160,9 @@ void op_answer(struct journal_op *op);
 
 /* retention.c: removes a few old rows, and says in j->retention_at when to go on. */
 void retention_step(struct journal *j, uint64_t now_ns, bool idle);
+
+/* retire.c: marks the slot when nothing is left in it; the file is open and everything committed. */
+bool retire_mark(struct journal *j);
 
 /* links.c */
 bool chain_open(struct journal *j, char *err, size_t errlen); /* the key; the file is open */

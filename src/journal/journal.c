@@ -107,7 +107,9 @@ struct journal *journal_open(const struct journal_config *config, char *err, siz
         free_journal(j);
         return NULL;
     }
-    if (!slot_take(&j->slot, config->path, err, errlen) || !open_file(j, err, errlen) ||
+    bool got = config->one_slot ? slot_adopt(&j->slot, config->path, config->slot, err, errlen)
+                                : slot_take(&j->slot, config->path, err, errlen);
+    if (!got || !slot_unmark_retired(&j->slot, err, errlen) || !open_file(j, err, errlen) ||
         !start_thread(j, err, errlen)) {
         free_journal(j);
         return NULL;
@@ -117,7 +119,7 @@ struct journal *journal_open(const struct journal_config *config, char *err, siz
     return j;
 }
 
-void journal_close(struct journal *j)
+static void end_thread(struct journal *j)
 {
     mailbox_close(&j->inbox);
     mailbox_reply(&j->inbox, &j->stop);
@@ -130,7 +132,27 @@ void journal_close(struct journal *j)
         m = next;
     }
     group_fail_all(j, &late);
+}
+
+void journal_close(struct journal *j)
+{
+    end_thread(j);
     free_journal(j);
+}
+
+bool journal_retire(struct journal *j, bool leave_dead)
+{
+    j->retire = true; /* seen by the thread with the message that stops it */
+    j->leave_dead = leave_dead;
+    end_thread(j);
+    bool retired = j->retired;
+    free_journal(j);
+    return retired;
+}
+
+void journal_refuse_new(struct journal *j, bool refuse)
+{
+    atomic_store(&j->closed, refuse);
 }
 
 const char *journal_instance(const struct journal *j)
@@ -150,7 +172,7 @@ unsigned journal_orphans(const struct journal *j)
 
 bool journal_writable(const struct journal *j)
 {
-    return atomic_load(&j->writable);
+    return atomic_load(&j->writable) && !atomic_load(&j->closed);
 }
 
 void journal_on_pending(struct journal *j, enum journal_sink sink, void (*notify)(void *arg), void *arg)

@@ -90,6 +90,23 @@ static const char *const ladder[] = {
     "BLOB,"
     "  link BLOB NOT NULL);"
     "CREATE TABLE link_queue(seq INTEGER PRIMARY KEY);",
+
+    /* A seq is never used twice, whatever retention has removed: seq_floor, what older versions have used up (a journal
+     * whose settled rows aged away before it had a chain), and the newest link, which stays. Kept by the file itself. */
+    "INSERT INTO meta(name,value) SELECT 'seq_floor',coalesce(max(x),0) FROM (SELECT max(seq) AS x FROM "
+    "settled"
+    " UNION ALL SELECT max(seq) FROM history_queue UNION ALL SELECT max(seq) FROM history_dead"
+    " UNION ALL SELECT max(seq) FROM event UNION ALL SELECT max(seq) FROM event_queue"
+    " UNION ALL SELECT max(seq) FROM event_dead UNION ALL SELECT max(event_seq) FROM attempt"
+    " UNION ALL SELECT max(seq) FROM chain);"
+    "CREATE TRIGGER chain_head_stays BEFORE DELETE ON chain WHEN old.seq=(SELECT max(seq) FROM chain)"
+    " BEGIN SELECT RAISE(ABORT,'the newest link is the head of the chain'); END;"
+    "CREATE TRIGGER settled_seq_is_new BEFORE INSERT ON settled"
+    " WHEN new.seq<=coalesce((SELECT max(seq) FROM chain),(SELECT value FROM meta WHERE name='seq_floor'))"
+    " BEGIN SELECT RAISE(ABORT,'a seq is never used twice'); END;"
+    /* likewise the number under which a call is known in PostgreSQL */
+    "CREATE TRIGGER call_newest_stays BEFORE DELETE ON call WHEN old.seq=(SELECT max(seq) FROM call)"
+    " BEGIN SELECT RAISE(ABORT,'the newest call keeps its number from being used again'); END;",
 };
 
 const int schema_version = (int)(sizeof ladder / sizeof ladder[0]);

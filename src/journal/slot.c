@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RETIRED     "retired"
+#define RETIRED_NEW "retired.new"
+
 static bool make_dir(const char *path, char *err, size_t errlen)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST) {
@@ -74,6 +77,63 @@ bool slot_take(struct slot *s, const char *base, char *err, size_t errlen)
     return false;
 }
 
+bool slot_used(const char *base, unsigned number)
+{
+    char path[PATH_MAX + 32];
+    return snprintf(path, sizeof path, "%s/%u/journal.db", base, number) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+bool slot_adopt(struct slot *s, const char *base, unsigned number, char *err, size_t errlen)
+{
+    *s = (struct slot){.dir_fd = -1, .lock_fd = -1};
+    if (snprintf(s->base, sizeof s->base, "%s", base) >= (int)sizeof s->base) {
+        snprintf(err, errlen, "journal: the path is too long");
+        return false;
+    }
+    if (number >= SLOTS_MAX || !slot_used(base, number)) {
+        snprintf(err, errlen, "journal: there is none in slot %u of %s", number, base);
+        return false;
+    }
+    int got = slot_try(s, number, err, errlen);
+    if (got == 0) {
+        snprintf(err, errlen, "journal: slot %u of %s is in use by a running process", number, base);
+    }
+    if (got != 1) {
+        slot_drop(s);
+    }
+    return got == 1;
+}
+
+/* ---- the mark of an emptied slot ---- */
+
+bool slot_retired(const char *base, unsigned number)
+{
+    char path[PATH_MAX + 32];
+    return snprintf(path, sizeof path, "%s/%u/" RETIRED, base, number) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+bool slot_mark_retired(const struct slot *s, const char *text)
+{
+    size_t len = strlen(text);
+    int fd = openat(s->dir_fd, RETIRED_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok && renameat(s->dir_fd, RETIRED_NEW, s->dir_fd, RETIRED) == 0 && fsync(s->dir_fd) == 0;
+}
+
+bool slot_unmark_retired(const struct slot *s, char *err, size_t errlen)
+{
+    if ((unlinkat(s->dir_fd, RETIRED, 0) == 0 && fsync(s->dir_fd) == 0) || errno == ENOENT) {
+        return true;
+    }
+    snprintf(err, errlen, "journal: cannot take %s/" RETIRED " away (%s)", s->dir, strerror(errno));
+    return false;
+}
+
 void slot_drop(struct slot *s)
 {
     if (s->lock_fd >= 0) {
@@ -91,7 +151,7 @@ unsigned slot_orphans(const struct slot *s)
     char path[PATH_MAX + 32];
     for (unsigned n = 0; n < SLOTS_MAX; n++) {
         snprintf(path, sizeof path, "%s/%u/journal.db", s->base, n);
-        if (n == s->number || access(path, F_OK) != 0) {
+        if (n == s->number || access(path, F_OK) != 0 || slot_retired(s->base, n)) {
             continue;
         }
         snprintf(path, sizeof path, "%s/%u/lock", s->base, n);

@@ -23,7 +23,16 @@ int slot_try(struct slot *s, unsigned number, char *err, size_t errlen);
 /* Makes the directories (0700) as needed and takes the first slot whose lock is free. */
 bool slot_take(struct slot *s, const char *base, char *err, size_t errlen);
 void slot_drop(struct slot *s);
-/* Other slots with a journal but without an owner. Takes no lock: a starting process is not disturbed. */
+/* Takes slot `number`, which must hold a journal: adopts it. */
+bool slot_adopt(struct slot *s, const char *base, unsigned number, char *err, size_t errlen);
+/* Is there a journal in the slot? */
+bool slot_used(const char *base, unsigned number);
+/* An emptied slot is marked by a file `retired` beside its journal: nothing waits in it, and it is no orphan. Whoever
+ * takes the slot takes the mark away first, durably. */
+bool slot_retired(const char *base, unsigned number);
+bool slot_mark_retired(const struct slot *s, const char *text);
+bool slot_unmark_retired(const struct slot *s, char *err, size_t errlen);
+/* Other slots with a journal but without an owner, and not retired. Takes no lock: a starting process is not disturbed. */
 unsigned slot_orphans(const struct slot *s);
 
 #endif

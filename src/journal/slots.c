@@ -13,26 +13,19 @@ _Static_assert(JOURNAL_SLOTS_MAX == SLOTS_MAX, "one number of slots");
 
 const char *journal_slot_state_name(enum journal_slot_state s)
 {
-    static const char *const names[] = {[SLOT_OWN] = "own", [SLOT_OWNED] = "owned", [SLOT_ORPHAN] = "orphan"};
+    static const char *const names[] = {[SLOT_OWN] = "own",
+                                        [SLOT_OWNED] = "owned",
+                                        [SLOT_ORPHAN] = "orphan",
+                                        [SLOT_RETIRED] = "retired",
+                                        [SLOT_NONE] = "none"};
     return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "unknown";
 }
 
 /* ---- without a daemon ---- */
 
-static bool has_file(const char *path, unsigned slot)
-{
-    char file[PATH_MAX + 32];
-    return snprintf(file, sizeof file, "%s/%u/journal.db", path, slot) < (int)sizeof file &&
-           access(file, F_OK) == 0;
-}
-
 struct journal *journal_open_offline(const struct journal_config *config, unsigned slot, char *err,
                                      size_t errlen)
 {
-    if (slot >= SLOTS_MAX || !has_file(config->path, slot)) {
-        snprintf(err, errlen, "journal: there is none in slot %u of %s", slot, config->path);
-        return NULL;
-    }
     struct journal *j = calloc(1, sizeof *j);
     if (!j) {
         snprintf(err, errlen, "journal: no memory");
@@ -41,13 +34,9 @@ struct journal *journal_open_offline(const struct journal_config *config, unsign
     j->config = *config;
     j->config.path = NULL;
     j->slot.dir_fd = j->slot.lock_fd = -1;
-    snprintf(j->slot.base, sizeof j->slot.base, "%s", config->path);
-    int got = slot_try(&j->slot, slot, err, errlen);
-    if (got == 0) {
-        snprintf(err, errlen, "journal: slot %u of %s is in use by a running process", slot, config->path);
-    }
+    bool got = slot_adopt(&j->slot, config->path, slot, err, errlen);
     snprintf(j->file, sizeof j->file, "%s/journal.db", j->slot.dir);
-    if (got != 1 || !store_open(&j->store, j->file, j->slot.dir_fd, config->max_bytes, false, err, errlen)) {
+    if (!got || !store_open(&j->store, j->file, j->slot.dir_fd, config->max_bytes, false, err, errlen)) {
         journal_close_offline(j);
         return NULL;
     }
@@ -94,6 +83,7 @@ static void count(struct journal *j, struct journal_slot *out)
                    {SQL_COUNT_HISTORY, &st->history_pending},
                    {SQL_COUNT_HISTORY_DEAD, &st->history_dead},
                    {SQL_COUNT_CALLS, &st->calls_pending},
+                   {SQL_COUNT_LINKS, &st->links_pending},
                    {SQL_COUNT_EVENTS, &st->events_pending},
                    {SQL_COUNT_EVENTS_DEAD, &st->events_dead},
                    {SQL_COUNT_INVALID, &st->invalidations},
@@ -129,20 +119,26 @@ static bool locked_by_other(const char *path, unsigned slot)
     return locked;
 }
 
+enum journal_slot_state journal_slot_look(const char *path, unsigned slot)
+{
+    if (slot >= SLOTS_MAX || !slot_used(path, slot)) {
+        return SLOT_NONE;
+    }
+    return locked_by_other(path, slot) ? SLOT_OWNED : slot_retired(path, slot) ? SLOT_RETIRED : SLOT_ORPHAN;
+}
+
 size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_SLOTS_MAX])
 {
     struct journal_config config = {.path = path, .max_bytes = INT64_C(8) << 40};
     size_t n = 0;
     for (unsigned slot = 0; slot < SLOTS_MAX; slot++) {
-        if (!has_file(path, slot)) {
+        enum journal_slot_state state = journal_slot_look(path, slot);
+        if (state == SLOT_NONE) {
             continue;
         }
         struct journal_slot *s = &out[n++];
-        *s = (struct journal_slot){.number = slot, .state = SLOT_OWNED};
-        if ((int)slot == own) {
-            s->state = SLOT_OWN;
-        } else if (!locked_by_other(path, slot)) {
-            s->state = SLOT_ORPHAN;
+        *s = (struct journal_slot){.number = slot, .state = (int)slot == own ? SLOT_OWN : state};
+        if (s->state == SLOT_ORPHAN || s->state == SLOT_RETIRED) {
             struct journal *j = journal_open_offline(&config, slot, s->reason, sizeof s->reason);
             if (j) {
                 count(j, s);

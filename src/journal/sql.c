@@ -82,11 +82,12 @@ static const char *const texts[SQL_STATEMENTS] = {
                          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
     [SQL_CHAIN_GET] = "SELECT %L FROM chain c WHERE c.seq=?1",
     [SQL_CHAIN_HEAD] = "SELECT seq,link FROM chain ORDER BY seq DESC LIMIT 1",
-    [SQL_CHAIN_START] = "SELECT coalesce(max(seq),0) FROM settled",
+    [SQL_CHAIN_START] = "SELECT value FROM meta WHERE name='seq_floor'",
     [SQL_CHAIN_WAITING] = "SELECT min(x) FROM (SELECT min(seq) AS x FROM history_queue"
                           " UNION ALL SELECT min(seq) FROM link_queue)",
     /* the newest one stays: it is the head */
     [SQL_CHAIN_DELETE] = "DELETE FROM chain WHERE seq=?1 AND seq<(SELECT max(seq) FROM chain)",
+    [SQL_COUNT_LINKS] = "SELECT count(*) FROM link_queue",
     [SQL_LINK_QUEUE] = "INSERT OR IGNORE INTO link_queue(seq) VALUES(?1)",
     /* what tells of a refusal first: nobody sees the link of a refused row without it */
     [SQL_LINK_PULL] = "SELECT %L FROM link_queue q JOIN chain c ON c.seq=q.seq"
@@ -102,7 +103,7 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_CALL_OF_REQUEST] = "SELECT seq,request_id,operation,attempt,http_status,result_code,outcome,milliseconds,"
                             "breaker_state,at FROM call WHERE request_id=?1 ORDER BY seq LIMIT ?2",
     [SQL_CALL_OLD] = "SELECT seq,at<?2,forwarded=0 FROM call WHERE seq>?1 ORDER BY seq LIMIT ?3",
-    [SQL_CALL_DELETE] = "DELETE FROM call WHERE seq=?1",
+    [SQL_CALL_DELETE] = "DELETE FROM call WHERE seq=?1 AND seq<(SELECT max(seq) FROM call)",
 
     /* --- events --- */
     [SQL_EVENT_INSERT] = "INSERT INTO event(seq,event_id,type,request_id,line,body,traceparent,created_at)"

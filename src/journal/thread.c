@@ -211,6 +211,18 @@ static void show_oldest_doubt(struct journal *j)
                some && since && now > since ? (double)(now - since) / 1000 : 0);
 }
 
+/* Nobody forwards what is in a journal without an owner (docs/operations.md: retire). */
+static void tell_orphans(struct journal *j)
+{
+    unsigned orphans = slot_orphans(&j->slot);
+    metric_set(&journal_metric_orphans, 0, orphans);
+    if (orphans != j->orphans) {
+        log_at(orphans ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "journal.orphan_slots", log_int("slots", orphans),
+               log_str("path", j->slot.base));
+        j->orphans = orphans;
+    }
+}
+
 static void each_second(struct journal *j, uint64_t now_ns)
 {
     if (now_ns < j->tick_at) {
@@ -225,7 +237,7 @@ static void each_second(struct journal *j, uint64_t now_ns)
         claims_sweep(&j->claims, now_ns);
     }
     if (j->ticks % ORPHAN_TICKS == 1) {
-        metric_set(&journal_metric_orphans, 0, slot_orphans(&j->slot));
+        tell_orphans(j);
     }
 }
 
@@ -316,6 +328,7 @@ void *journal_thread(void *arg)
     if (!j->broken) {
         chain_tell(j, clock_mono_ns(), true);
         (void)store_checkpoint(&j->store, true);
+        j->retired = j->retire && retire_mark(j);
     }
     store_close(&j->store);
     return NULL;

@@ -89,7 +89,7 @@ int verb_intent(struct journal *j, struct journal_op *op)
     if (!c->request_id || !c->line || change_state_final(c->state)) {
         return SQLITE_MISUSE;
     }
-    if (j->full) {
+    if (j->full || atomic_load(&j->closed)) {
         op->status = JOURNAL_FULL;
         return SQLITE_OK;
     }
@@ -315,7 +315,7 @@ int verb_record(struct journal *j, struct journal_op *op)
     if (!c->request_id || !c->line || (c->state != CHANGE_INVALID && c->state != CHANGE_NOT_SENT)) {
         return SQLITE_MISUSE;
     }
-    if (j->full) {
+    if (j->full || atomic_load(&j->closed)) {
         op->status = JOURNAL_FULL;
         return SQLITE_OK;
     }

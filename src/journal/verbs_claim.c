@@ -95,6 +95,10 @@ int verb_claim(struct journal *j, struct journal_op *op)
     if (rc != SQLITE_OK || op->status != JOURNAL_NOT_FOUND) {
         return rc;
     }
+    if (atomic_load(&j->closed)) {
+        op->status = JOURNAL_FULL;
+        return SQLITE_OK;
+    }
     uint64_t now_ns = clock_mono_ns();
     const struct claim *held = claims_of_line(&j->claims, c->line, now_ns);
     if (held && strcmp(held->request_id, c->request_id) != 0) {

@@ -94,11 +94,12 @@ int verb_stats(struct journal *j, struct journal_op *op)
         .commits = (int64_t)j->commits,
         .operations = (int64_t)j->operations,
         .claims = (int64_t)j->claims.count,
-        .writable = atomic_load(&j->writable),
+        .writable = journal_writable(j),
     };
     int64_t room;
     int rc = store_number(&j->store, SQL_DOUBT_OLDEST, &st->oldest_doubt_at);
     rc = rc == SQLITE_OK ? store_number(&j->store, SQL_EVENT_OLDEST, &st->oldest_event_at) : rc;
+    rc = rc == SQLITE_OK ? store_number(&j->store, SQL_COUNT_LINKS, &st->links_pending) : rc;
     rc = rc == SQLITE_OK ? store_bytes(&j->store, &st->bytes, &room) : rc;
     op->status = JOURNAL_OK;
     return rc;

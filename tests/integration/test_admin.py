@@ -210,7 +210,7 @@ def test_status_tells_how_it_is(world, admin, customer):
     assert s["neighbours"] == {"kos": "UP", "mvno": "UP", "redis": "UP", "postgresql": "UP"}
     assert s["service"]["slot"] == 0 and s["service"]["pid"] > 0 and s["service"]["uptimeSeconds"] >= 0
     assert s["journal"]["writable"] is True and s["journal"]["commits"] > 0 and s["journal"]["bytes"] > 0
-    assert s["backlog"] == {"postgresql": {"rows": 0, "refused": s["backlog"]["postgresql"]["refused"], "calls": 0},
+    assert s["backlog"] == {"postgresql": {"rows": 0, "refused": s["backlog"]["postgresql"]["refused"], "calls": 0, "links": 0},
                             "mvno": {"events": 0, "dead": s["backlog"]["mvno"]["dead"], "oldestSeconds": 0},
                             "cache": {"invalidations": 0}}
     origins = {x["name"]: x["origin"] for x in s["settings"]}

@@ -26,6 +26,14 @@ extern const struct config_section admin_config_section;
 extern const struct http_route admin_routes[];
 extern const size_t admin_route_count;
 
+/* Giving the journal's slot up (docs/operations.md): set by an operator, worked on by the main thread. */
+struct admin_retire {
+    _Atomic bool asked;
+    _Atomic bool leave_dead; /* dead letters and refused rows may stay in the file */
+    void (*wake)(void *arg); /* asked has changed. Any thread */
+    void *arg;
+};
+
 /* What the handlers work with. Everything outlives the admin, and belongs to the first reactor or to all. */
 struct admin_parts {
     struct reactor *reactor;
@@ -39,6 +47,8 @@ struct admin_parts {
     struct store *store;
     struct change_service *changes;
     const _Atomic bool *ready, *stopping; /* recovery is done; the end has begun */
+    struct admin_retire *retire;
+    bool local_only; /* only the Unix socket, and in the slot: another process has the configured doors */
     const struct config_section *const *sections;
     size_t section_count;
 };

@@ -38,6 +38,8 @@ struct journal_config {
     int64_t group_max;     /* operations in one commit */
     int64_t retention_ms;  /* settled, forwarded, delivered rows are removed after this (>= 24 h) */
     int64_t key_ms;        /* how long an Idempotency-Key is kept: 24 h */
+    bool one_slot;         /* not a setting: take `slot`, which must hold a journal, and no other (retire) */
+    unsigned slot;
     const char *chain_key; /* of the hash chain; "" or NULL: one of its own, made once and kept in the file */
 };
 extern const struct config_section journal_config_section;
@@ -46,11 +48,17 @@ extern const size_t journal_metrics_count;
 
 /* Takes the first free slot of config->path (lock file), opens or creates its file, migrates an older one,
  * refuses a newer one, checks the small hot tables, and starts the thread. Everything open is there to be
- * listed when it returns. NULL with a clear sentence in err. Main thread. */
+ * listed when it returns. A retired slot is in use again. NULL with a clear sentence in err. Main thread. */
 struct journal *journal_open(const struct journal_config *config, char *err, size_t errlen);
 /* Answers what is queued, checkpoints, closes, joins, frees j. Nothing may be submitted from here on. The reply
  * mailboxes must live until it has returned, and still be drained by the caller then. */
 void journal_close(struct journal *j);
+/* Retiring (docs/operations.md). Any thread: no new changes from here on (CLAIM, INTENT and RECORD are JOURNAL_FULL,
+ * journal_writable() is false), or again. What is open goes on. */
+void journal_refuse_new(struct journal *j, bool refuse);
+/* journal_close(), and if nothing is left in it that waits for anybody, the slot is marked as retired: no orphan any more.
+ * leave_dead: dead letters, and rows that PostgreSQL refused, may stay in the file. False: something is left. */
+bool journal_retire(struct journal *j, bool leave_dead);
 const char *
 journal_instance(const struct journal *j); /* stable id of this file, for the history's `instance` */
 unsigned journal_slot(const struct journal *j);

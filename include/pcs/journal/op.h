@@ -147,8 +147,8 @@ struct journal_invalid {
 };
 
 struct journal_stats {
-    int64_t open, in_doubt, oldest_doubt_at, history_pending, history_dead, calls_pending, events_pending,
-        events_dead, oldest_event_at, invalidations, bytes, commits, operations, claims;
+    int64_t open, in_doubt, oldest_doubt_at, history_pending, history_dead, calls_pending, links_pending,
+        events_pending, events_dead, oldest_event_at, invalidations, bytes, commits, operations, claims;
     bool writable;
 };
 

@@ -9,24 +9,30 @@
 #define JOURNAL_SLOTS_MAX 64
 
 enum journal_slot_state {
-    SLOT_OWN,   /* ours */
-    SLOT_OWNED, /* another process has it */
-    SLOT_ORPHAN /* holds a journal and has no owner */
+    SLOT_OWN,     /* ours */
+    SLOT_OWNED,   /* another process has it */
+    SLOT_ORPHAN,  /* holds a journal and has no owner */
+    SLOT_RETIRED, /* has no owner, and nothing waits in it: it was emptied by command */
+    SLOT_NONE     /* holds no journal */
 };
 const char *journal_slot_state_name(enum journal_slot_state s); /* "own", "owned", "orphan" */
 
 struct journal_slot {
     unsigned number;
     enum journal_slot_state state;
-    char instance[37];          /* "" unless counts could be read */
-    bool counted;               /* the numbers below are known: of slots without an owner */
-    struct journal_stats stats; /* open, in_doubt, history_*, calls_pending, events_*, invalidations, bytes */
-    char reason[256];           /* why they are not */
+    char instance[37]; /* "" unless counts could be read */
+    bool counted;      /* the numbers below are known: of slots without an owner */
+    struct journal_stats
+        stats; /* open, in_doubt, history_*, calls_pending, links_pending, events_*, invalidations, bytes */
+    char reason[256]; /* why they are not */
 };
 
 /* Slots of path that hold a journal, in order; returns how many. own: our slot, -1: none. Takes the lock of a slot
  * without an owner for the time of counting. */
 size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_SLOTS_MAX]);
+
+/* How one slot of path stands (never SLOT_OWN): takes no lock. */
+enum journal_slot_state journal_slot_look(const char *path, unsigned slot);
 
 /* A journal that no process has, for reading: takes the slot's lock, so that none can start with it meanwhile. NULL
  * with a sentence in err: it has an owner, does not exist, cannot be read. */

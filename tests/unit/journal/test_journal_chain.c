@@ -1,5 +1,6 @@
 /* The hash chain of an instance (issue "Nothing lost, nothing applied twice", tamper evidence): its bytes are those of
  * docs/tamper-evidence.md, every final row has a link, no link is lost, doubled or left behind. */
+#include "unit/journal/old_versions.h"
 #include "unit/journal/support.h"
 
 #include "pcs/journal/chain.h"
@@ -509,13 +510,16 @@ START_TEST(a_journal_from_before_the_chain_goes_on)
 {
     char path[128];
     sqlite3 *db;
-    ck_assert_int_eq(record_invalid(ID[0]), JOURNAL_OK);
     close_journal();
     snprintf(path, sizeof path, "%s/0/journal.db", dir.path);
+    ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-    ck_assert_int_eq(
-        sqlite3_exec(db, "DROP TABLE chain;DROP TABLE link_queue;PRAGMA user_version=1", NULL, NULL, NULL),
-        SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, version_1, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db,
+                                  OLD_SETTLED(1, "01900000-0000-7000-8000-0000000000aa",
+                                              LINE_A) "INSERT INTO history_queue VALUES(1,'" LINE_A "')",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     open_journal();
     ck_assert_int_eq(record_invalid(ID[1]), JOURNAL_OK);
