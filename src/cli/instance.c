@@ -1,6 +1,7 @@
 /* instance.c - one reactor's share of the service: made, drained and ended on its own thread. */
 #include "cli/serve.h"
 
+#include "pcs/core/breaker_metrics.h"
 #include "pcs/core/clock.h"
 #include "pcs/core/log.h"
 
@@ -62,6 +63,7 @@ static bool start_first(struct instance *i)
     if (!s->shared.delivery) {
         return false;
     }
+    breaker_metrics_show(delivery_breaker(s->shared.delivery));
     journal_on_pending(s->journal, SINK_EVENTS, events_pending, s->shared.delivery);
     invalidations_note.instance = i;
     invalidations_note.msg.deliver = on_invalidations;
@@ -227,6 +229,7 @@ void instance_free(struct instance *i)
     }
     admin_stop(i->admin);
     if (i->reactor.index == 0 && i->service->shared.delivery) {
+        breaker_metrics_hide(delivery_breaker(i->service->shared.delivery));
         delivery_destroy(i->service->shared.delivery);
     }
     if (api->changes) {

@@ -10,6 +10,7 @@
  * commit */
 #include "cli/serve.h"
 
+#include "pcs/core/breaker_metrics.h"
 #include "pcs/core/clock.h"
 #include "pcs/core/log.h"
 
@@ -130,6 +131,10 @@ static bool open_shared(struct service *s, char *err)
     s->shared.journal = s->journal;
     s->shared.history = s->history;
     s->shared.gates = &s->gates;
+    for (int op = 0; op < KOS_OPERATIONS; op++) {
+        breaker_metrics_show(s->gates.gate[op].breaker);
+    }
+    breaker_metrics_show(s->redis_breaker);
     metrics_on_scrape(kos_gates_collect, &s->gates);
     metrics_on_scrape(store_collect, NULL);
     metrics_on_scrape(collect_process, s);

@@ -49,6 +49,9 @@ struct service {
 
 extern struct metric_family process_loop_lag, process_log_dropped; /* settings.c */
 
+/* process_metrics.c: adds the process's own samples to every scrape. Main thread, once. */
+void process_metrics_start(void);
+
 /* --- instance.c: on the reactor's own thread --- */
 bool instance_start(struct reactor *r, void *instance);
 /* Begins to answer customers (and, on the first, operators). says: it worked. */

@@ -4,6 +4,7 @@
 
 #include "pcs/admin/admin.h"
 #include "pcs/api/api.h"
+#include "pcs/core/breaker_metrics.h"
 #include "pcs/core/known_secret.h"
 #include "pcs/core/log.h"
 
@@ -66,14 +67,18 @@ struct metric_family process_log_dropped = {
     .type = METRIC_COUNTER};
 static struct metric_family *const process_metrics[] = {&process_loop_lag, &process_log_dropped};
 
+static const char *const breaker_names[] = {"kos.inquiry", "kos.list", "kos.change", "mvno", "redis"};
+
 void cli_register_metrics(void)
 {
     metrics_register(process_metrics, sizeof process_metrics / sizeof process_metrics[0]);
+    process_metrics_start();
     http_metrics_bind(api_routes, api_route_count);
     http_metrics_bind(admin_routes, admin_route_count);
     metrics_register(http_metrics, http_metrics_count);
     metrics_register(api_metrics, api_metrics_count);
     metrics_register(identity_metrics, identity_metrics_count);
+    breaker_metrics_register(breaker_names, sizeof breaker_names / sizeof *breaker_names);
     metrics_register(kos_metrics, kos_metrics_count);
     metrics_register(store_metrics, store_metrics_count);
     metrics_register(redis_metrics, redis_metrics_count);

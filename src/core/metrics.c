@@ -33,6 +33,11 @@ static struct {
     void *arg;
 } collectors[COLLECTORS_MAX];
 static size_t collector_count;
+static struct {
+    void (*print)(struct buf *, void *);
+    void *arg;
+} printers[COLLECTORS_MAX];
+static size_t printer_count;
 
 static unsigned bucket_count(const struct metric_family *f)
 {
@@ -181,6 +186,14 @@ void metrics_on_scrape(void (*collect)(void *arg), void *arg)
     }
 }
 
+void metrics_on_print(void (*print)(struct buf *out, void *arg), void *arg)
+{
+    if (printer_count < COLLECTORS_MAX) {
+        printers[printer_count].print = print;
+        printers[printer_count++].arg = arg;
+    }
+}
+
 static void print_sample(struct buf *out, const struct metric_family *f, const char *suffix,
                          const char *labels, const char *extra)
 {
@@ -234,5 +247,8 @@ void metrics_print(struct buf *out)
                 buf_printf(out, "%llu\n", (unsigned long long)cell_sum(f->base + s));
             }
         }
+    }
+    for (size_t i = 0; i < printer_count; i++) {
+        printers[i].print(out, printers[i].arg);
     }
 }

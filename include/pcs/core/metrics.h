@@ -44,6 +44,9 @@ double metric_value(const struct metric_family *f, unsigned series);
 
 /* Called on every scrape before printing, to set gauges. Main thread, before others start. */
 void metrics_on_scrape(void (*collect)(void *arg), void *arg);
+/* Called at the end of every exposition, for the rare family whose label values are known only at run time (and are
+ * few): it prints HELP, TYPE and samples itself. Main thread, before others start. */
+void metrics_on_print(void (*print)(struct buf *out, void *arg), void *arg);
 /* Any one thread at a time: the whole exposition. */
 void metrics_print(struct buf *out);
 

@@ -36,16 +36,14 @@ extern const size_t kos_metrics_count;
 /* The gates of the three operations: made once by main, shared by all reactors. False with err. */
 struct kos_gates {
     struct gate gate[KOS_OPERATIONS];
-    struct kos_gate_seen {
-        uint64_t rejected, late, lost, refused;
-    } seen[KOS_OPERATIONS]; /* of kos_gates_collect() only: what the last scrape saw */
+    uint64_t refused_seen[KOS_OPERATIONS]; /* of kos_gates_collect() only: what the last scrape saw */
 };
 bool kos_gates_init(struct kos_gates *gates, const struct kos_config *config, char *err, size_t errlen);
 void kos_gates_free(struct kos_gates *gates);
 /* Takes over reloadable limits and thresholds. */
 bool kos_gates_reload(struct kos_gates *gates, const struct kos_config *config, char *err, size_t errlen);
 
-/* For metrics_on_scrape(kos_gates_collect, gates): gauges and counters of breakers and bulkheads. One thread
+/* For metrics_on_scrape(kos_gates_collect, gates): gauges and counters of the bulkheads. One thread
  * at a time, one that called metrics_thread_init(). */
 void kos_gates_collect(void *gates);
 
