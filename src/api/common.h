@@ -11,8 +11,8 @@
 extern const struct http_problem problem_unauthorized, problem_forbidden, problem_line_not_found,
     problem_request_not_found, problem_validation_failed, problem_product_mismatch, problem_same_product,
     problem_change_in_progress, problem_product_unknown, problem_line_suspended, problem_change_denied,
-    problem_not_cancellable, problem_key_reused, problem_too_many_requests, problem_kos_unavailable,
-    problem_menu_failed, problem_screen_failed;
+    problem_not_cancellable, problem_key_reused, problem_kos_unavailable, problem_menu_failed,
+    problem_screen_failed;
 
 static inline struct api *api_of(const struct http_request *rq)
 {
@@ -76,20 +76,6 @@ struct change_body {
 };
 /* False: answered with 400 and every bad field. */
 bool body_read(struct http_request *rq, struct change_body *out);
-
-/* --- rate.c --- */
-struct rate_limiter;
-struct rate_limiter *rate_limiter_new(const struct api_config *config);
-void rate_limiter_set(struct rate_limiter *l, const struct api_config *config);
-void rate_limiter_free(struct rate_limiter *l);
-struct rate_answer {
-    bool allowed;
-    int64_t remaining; /* tokens left */
-    int64_t reset_s;   /* until the bucket is full */
-    int64_t retry_after_s;
-};
-/* Any thread: takes one token of this caller's bucket. */
-struct rate_answer rate_take(struct rate_limiter *l, const char *subject, uint64_t now_ns);
 
 /* --- handlers: one file each --- */
 void handle_menu(struct http_request *rq);

@@ -2,9 +2,9 @@
 #include "api/common.h"
 
 #include "pcs/core/clock.h"
+#include "pcs/core/rate.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static void release_identity(void *identity)
@@ -15,24 +15,15 @@ static void release_identity(void *identity)
 static bool within_rate(struct http_request *rq)
 {
     struct api *api = api_of(rq);
-    char policy[64], state[64];
     if (!(rq->route->flags & HTTP_RATED) || api->config->rate == 0) {
         return true;
     }
-    struct rate_answer r = rate_take(api->shared->limiter, caller_of(rq)->subject, clock_mono_ns());
-    if (r.allowed) {
-        return true;
+    const char *subject = caller_of(rq)->subject;
+    struct rate_answer r = rate_take(api->shared->limiter, subject, strlen(subject), clock_mono_ns());
+    if (!r.allowed) {
+        http_fail_rate(rq, "caller", api->config->rate, api->config->burst, &r);
     }
-    snprintf(policy, sizeof policy, "\"caller\";q=%" PRId64 ";w=%" PRId64, api->config->burst,
-             api->config->burst / api->config->rate + 1);
-    snprintf(state, sizeof state, "\"caller\";r=%lld;t=%lld", (long long)r.remaining, (long long)r.reset_s);
-    struct http_header headers[] = {{"RateLimit-Policy", policy}, {"RateLimit", state}};
-    http_fail(rq, &problem_too_many_requests,
-              &(struct http_error_extra){.retry_after = (int)r.retry_after_s,
-                                         .headers = headers,
-                                         .header_count = 2,
-                                         .reason = "caller's rate"});
-    return false;
+    return r.allowed;
 }
 
 bool api_gate(struct http_request *rq)

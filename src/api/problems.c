@@ -26,8 +26,6 @@ PROBLEM(not_cancellable, "NOT_CANCELLABLE", 409, "이미 처리 중이거나 완
         "The change has been sent or has ended and cannot be cancelled");
 PROBLEM(key_reused, "IDEMPOTENCY_KEY_REUSED", 422, "같은 Idempotency-Key가 다른 내용으로 사용되었습니다",
         "The Idempotency-Key was used with another body");
-PROBLEM(too_many_requests, "TOO_MANY_REQUESTS", 429, "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요",
-        "Too many requests, please try again shortly");
 PROBLEM(kos_unavailable, "KOS_UNAVAILABLE", 503, "시스템 일시 장애, 잠시 후 재시도",
         "Temporary system failure, please try again shortly");
 PROBLEM(menu_failed, "KOS_UNAVAILABLE", 503, "상품 변경 요청 메뉴 로딩에 실패하였습니다",

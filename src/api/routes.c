@@ -2,14 +2,14 @@
  * with this table by a test. */
 #include "api/common.h"
 
-static const int s_read[] = {200, 400, 401, 403, 404, 409, 431, 500, 503, 0};
-static const int s_list[] = {200, 400, 401, 403, 431, 500, 503, 0};
+static const int s_read[] = {200, 400, 401, 403, 404, 409, 429, 431, 500, 503, 0};
+static const int s_list[] = {200, 400, 401, 403, 429, 431, 500, 503, 0};
 static const int s_check[] = {200, 400, 401, 403, 411, 413, 415, 429, 431, 500, 503, 0};
 static const int s_post[] = {200, 202, 400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 431, 500, 503, 0};
-static const int s_get[] = {200, 400, 401, 403, 404, 431, 500, 503, 0};
+static const int s_get[] = {200, 400, 401, 403, 404, 429, 431, 500, 503, 0};
 static const int s_delete[] = {200, 400, 401, 403, 404, 409, 429, 431, 500, 503, 0};
-static const int s_ok[] = {200, 400, 431, 500, 0};
-static const int s_ready[] = {200, 400, 431, 500, 503, 0};
+static const int s_ok[] = {200, 400, 429, 431, 500, 0};
+static const int s_ready[] = {200, 400, 429, 431, 500, 503, 0};
 
 #define FRONTEND "/api/v1/products"
 #define POSTED   (HTTP_BODY | HTTP_RATED)

@@ -1,6 +1,8 @@
 /* tables.c - settings and what the reactors share. */
 #include "api/common.h"
 
+#include "pcs/core/rate.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -34,13 +36,13 @@ const size_t api_metrics_count = 0;
 bool api_shared_init(struct api_shared *s, const struct api_config *config)
 {
     memset(s, 0, sizeof *s);
-    s->limiter = rate_limiter_new(config);
+    s->limiter = rate_limiter_new(config->rate, config->burst, config->rate_callers);
     return s->limiter != NULL;
 }
 
 void api_shared_reload(struct api_shared *s, const struct api_config *config)
 {
-    rate_limiter_set(s->limiter, config);
+    rate_limiter_set(s->limiter, config->rate, config->burst, config->rate_callers);
 }
 
 void api_shared_free(struct api_shared *s)

@@ -1,5 +1,5 @@
 /* admit.c - from a complete head to an admitted request, in the order of CONTRACT.md 1:
- * malformed 400/431 → path 404 → method 405 → overload 503 → gate (401, 403, 429) → body 411, 413, 415. */
+ * malformed 400/431 → path 404 → method 405 → overload 429, 503 → gate (401, 403, 429) → body 411, 413, 415. */
 #include "http/internal.h"
 
 #include "pcs/core/log.h"
@@ -92,6 +92,24 @@ static bool answer_now(const struct request *rq)
                           (rq->content_length && rq->known[KNOWN_EXPECT]));
 }
 
+/* Every request counts for its address, the refused ones too. */
+static void refuse_overload(struct request *rq, bool open)
+{
+    struct rate_answer rate;
+    const struct http_config *config = rq->pub.server->config;
+    const char *why;
+    if (!limits_take(rq, &rate) && !rq->status) {
+        metrics_rejected(REJECT_ADDRESS_RATE);
+        http_fail_rate(&rq->pub, "address", config->address_rate, config->address_burst, &rate);
+    }
+    if (!rq->status && !open && (why = limits_shed(rq)) != NULL) {
+        refuse(rq, &http_problem_service_unavailable, REJECT_OVERLOAD, NULL);
+        rq->pub.log_reason = why;
+    } else if (rq->conn->crowded) {
+        rq->close = true;
+    }
+}
+
 bool request_admit(struct request *rq, const char *version)
 {
     struct http_server *s = rq->pub.server;
@@ -106,9 +124,7 @@ bool request_admit(struct request *rq, const char *version)
     }
     find_route(rq);
     bool open = rq->pub.route && (rq->pub.route->flags & HTTP_OPEN);
-    if (!rq->status && !open && s->pending > s->shed_at) {
-        refuse(rq, &http_problem_service_unavailable, REJECT_OVERLOAD, "too many requests are waiting");
-    }
+    refuse_overload(rq, open);
     if (!rq->status && !open && s->gate && !s->gate(&rq->pub)) {
         metrics_rejected(REJECT_GATE);
         if (!rq->status) {

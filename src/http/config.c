@@ -40,8 +40,7 @@ static const struct config_setting settings[] = {
      .default_text = "20000",
      .min = "16",
      .max = "1000000",
-     .help =
-         "connections of one reactor; further ones wait unserved, so keep it well above what is expected"},
+     .help = "connections of one reactor; over it idle ones are closed, then new ones are answered 503"},
     {.name = "server.header_timeout",
      .type = CONFIG_DURATION,
      .offset = OFFSET(header_timeout_ms),
@@ -64,6 +63,49 @@ static const struct config_setting settings[] = {
      .max = "1h",
      .help = "life of an idle connection, and time for an answer to be taken; longer than the gateway's "
              "keep-alive"},
+    {.name = "server.gateway_addresses",
+     .type = CONFIG_LIST,
+     .offset = OFFSET(gateway_addresses),
+     .default_text = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+     .help = "addresses and blocks of gateways: limits.address_* do not apply to them; no other right comes "
+             "with it"},
+    {.name = "limits.address_connections",
+     .type = CONFIG_INT,
+     .offset = OFFSET(address_connections),
+     .default_text = "200",
+     .min = "0",
+     .max = "1000000",
+     .help = "connections of one client address that is no gateway (IPv6: a /64); further ones are answered "
+             "429; 0: any"},
+    {.name = "limits.address_rate",
+     .type = CONFIG_INT,
+     .offset = OFFSET(address_rate),
+     .default_text = "100",
+     .min = "0",
+     .max = "1000000",
+     .help = "requests a second of one client address that is no gateway; 0: any"},
+    {.name = "limits.address_burst",
+     .type = CONFIG_INT,
+     .offset = OFFSET(address_burst),
+     .default_text = "400",
+     .min = "1",
+     .max = "1000000",
+     .help = "requests at once of one client address that is no gateway"},
+    {.name = "limits.addresses",
+     .type = CONFIG_INT,
+     .offset = OFFSET(addresses),
+     .default_text = "100000",
+     .min = "1",
+     .max = "10000000",
+     .help = "client addresses remembered at the most"},
+    {.name = "limits.loop_lag",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(loop_lag_ms),
+     .default_text = "500ms",
+     .min = "0",
+     .max = "1m",
+     .help =
+         "a reactor that is late by more for some ticks answers a growing share of requests 503; 0: never"},
     {.name = "cors.allowed_origins",
      .type = CONFIG_LIST,
      .offset = OFFSET(cors_allowed_origins),
@@ -119,6 +161,14 @@ static bool check(const void *values, char *err, size_t errlen)
         snprintf(err, errlen,
                  "server.tls.cert_file and server.tls.key_file go together: set both or neither");
         return false;
+    }
+    for (size_t i = 0; i < c->gateway_addresses.count; i++) {
+        struct cidr block;
+        if (!cidr_parse(c->gateway_addresses.items[i], &block)) {
+            snprintf(err, errlen, "server.gateway_addresses: \"%s\" is no address or block like 10.0.0.0/8",
+                     c->gateway_addresses.items[i]);
+            return false;
+        }
     }
     for (size_t i = 0; i < c->cors_allowed_origins.count; i++) {
         if (!origin_valid(c->cors_allowed_origins.items[i])) {

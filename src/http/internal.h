@@ -4,6 +4,7 @@
 
 #include "pcs/http/http.h"
 
+#include "http/limits.h"
 #include "http/router.h"
 
 #include <microhttpd.h>
@@ -12,9 +13,8 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define POOL_SIZE                                                                                            \
-    8192 /* libmicrohttpd's memory of one connection: head, its index, and our answer's head                 \
-          */
+/* libmicrohttpd's memory of one connection: head, its index, and our answer's head */
+#define POOL_SIZE         8192
 #define REPLY_HEAD_ROOM   1024   /* of it, kept free for the head of our answer */
 #define REQUEST_INLINE    2048   /* arena bytes inside a request: an ordinary one allocates nothing more */
 #define REQUEST_ARENA_MAX 262144 /* arena bytes of one request, body included */
@@ -58,6 +58,10 @@ enum reject_reason {
     REJECT_SLOW_BODY,
     REJECT_SLOW_READER,
     REJECT_INCOMPLETE,
+    REJECT_CONNECTIONS,
+    REJECT_ADDRESS_CONNECTIONS,
+    REJECT_ADDRESS_RATE,
+    REJECT_IDLE,
 };
 
 /* One TCP connection; lives from libmicrohttpd's STARTED to its CLOSED notice. */
@@ -68,12 +72,17 @@ struct conn {
     uint64_t deadline_ms;     /* loop time */
     enum deadline waiting_for;
     int fd;
-    int lost_status;  /* of an answer that libmicrohttpd could not send */
-    bool served;      /* a request was answered on it */
-    bool expired;     /* cut by a deadline */
-    bool unread;      /* answered before its body: bytes may still come (linger.c) */
-    bool peer_closed; /* the client has closed its sending side (watch.c) */
-    bool to_kick;     /* in server->kicks */
+    int lost_status;   /* of an answer that libmicrohttpd could not send */
+    bool served;       /* a request was answered on it */
+    bool expired;      /* cut by a deadline */
+    bool unread;       /* answered before its body: bytes may still come (linger.c) */
+    bool peer_closed;  /* the client has closed its sending side (watch.c) */
+    bool to_kick;      /* in server->kicks */
+    bool gateway;      /* many customers come through it, or it is a Unix socket: no limits by address */
+    bool holds, rated; /* counts among its address's connections; its requests are counted */
+    bool crowded;      /* over the limit: only health is answered, then it ends */
+    bool refused;      /* answered before it asked, and ending */
+    unsigned char address[CIDR_BYTES];
     struct conn *kick_prev, *kick_next;
 };
 
@@ -125,6 +134,7 @@ struct http_server {
     struct request *spares; /* linked by next */
     size_t spare_count;
     size_t pending, shed_at;
+    struct limits limits;
     struct conn *kicks;                           /* watch.c */
     struct linger_socket *lingers, **linger_tail; /* linger.c */
     size_t linger_count;
@@ -132,6 +142,8 @@ struct http_server {
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
     unsigned library_log_count;
+    uint64_t refused_second;
+    unsigned refused_count; /* connections since that was last logged */
     bool need_run, quiesced, stopping;
     bool tls; /* customers speak TLS to it */
 };
@@ -171,6 +183,8 @@ void reply_queue(struct request *rq);
 
 /* refuse.c: called when a connection has ended, before its socket is closed. */
 void refuse_silent_end(const struct conn *c);
+/* Answers a connection before it has asked, and ends it. */
+void refuse_now(struct conn *c, const struct http_problem *problem, const char *why);
 
 /* deadline.c */
 void deadline_set(struct conn *c, enum deadline what);

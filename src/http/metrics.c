@@ -14,13 +14,13 @@ static const char *const unmatched_requests[] = {"route=\"unmatched\",method=\"o
 static const char *const unmatched_seconds[] = {"route=\"unmatched\",method=\"other\"", NULL};
 
 /* In the order of enum reject_reason. */
-static const char *const reject_labels[] = {"reason=\"malformed\"",  "reason=\"head_too_large\"",
-                                            "reason=\"not_found\"",  "reason=\"method\"",
-                                            "reason=\"gate\"",       "reason=\"length\"",
-                                            "reason=\"too_large\"",  "reason=\"media_type\"",
-                                            "reason=\"overload\"",   "reason=\"slow_head\"",
-                                            "reason=\"slow_body\"",  "reason=\"slow_reader\"",
-                                            "reason=\"incomplete\"", NULL};
+static const char *const reject_labels[] = {
+    "reason=\"malformed\"",    "reason=\"head_too_large\"", "reason=\"not_found\"",
+    "reason=\"method\"",       "reason=\"gate\"",           "reason=\"length\"",
+    "reason=\"too_large\"",    "reason=\"media_type\"",     "reason=\"overload\"",
+    "reason=\"slow_head\"",    "reason=\"slow_body\"",      "reason=\"slow_reader\"",
+    "reason=\"incomplete\"",   "reason=\"connections\"",    "reason=\"address_connections\"",
+    "reason=\"address_rate\"", "reason=\"idle\"",           NULL};
 
 static struct metric_family requests = {
     .name = "pcs_http_requests_total",
@@ -42,7 +42,7 @@ static struct metric_family connections = {
 };
 static struct metric_family rejected = {
     .name = "pcs_http_rejected_total",
-    .help = "Requests and connections refused before a handler, by reason.",
+    .help = "Requests and connections refused before a handler or cut, by reason.",
     .type = METRIC_COUNTER,
     .labels = reject_labels,
 };

@@ -33,6 +33,10 @@ const struct http_problem http_problem_service_unavailable = {
     "SERVICE_UNAVAILABLE", 503, "시스템 일시 장애, 잠시 후 재시도",
     "The system is temporarily out of order, please try again shortly"};
 
+const struct http_problem http_problem_too_many_requests = {
+    "TOO_MANY_REQUESTS", 429, "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요",
+    "Too many requests, please try again shortly"};
+
 static const char no_memory_body[] = "{\"success\":false,\"error\":{\"code\":\"INTERNAL_ERROR\",\"message\":"
                                      "\"처리 중 오류가 발생하였습니다\"}}";
 
@@ -146,4 +150,22 @@ void http_fail(struct http_request *rq, const struct http_problem *problem,
     }
     http_reply(rq, problem->status, rq->problem_json ? "application/problem+json" : "application/json", body,
                len, headers, count);
+}
+
+/* CONVENTIONS.md 10: what the limit is, and what is left of it. */
+void http_fail_rate(struct http_request *rq, const char *policy, int64_t rate, int64_t burst,
+                    const struct rate_answer *answer)
+{
+    char limit[64], state[64];
+    snprintf(limit, sizeof limit, "\"%s\";q=%lld;w=%lld", policy, (long long)burst,
+             (long long)(burst / rate + 1));
+    snprintf(state, sizeof state, "\"%s\";r=%lld;t=%lld", policy, (long long)answer->remaining,
+             (long long)answer->reset_s);
+    struct http_header headers[] = {{"RateLimit-Policy", limit}, {"RateLimit", state}};
+    const char *reason = arena_printf(&rq->arena, "the %s's rate", policy);
+    http_fail(rq, &http_problem_too_many_requests,
+              &(struct http_error_extra){.retry_after = (int)answer->retry_after_s,
+                                         .headers = headers,
+                                         .header_count = 2,
+                                         .reason = reason});
 }

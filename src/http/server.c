@@ -23,6 +23,7 @@
 
 #define FILES_RESERVED 256 /* descriptors for everything that is not a client's connection */
 #define LIMIT_MIN      16
+#define RESERVE_PART   16  /* so much of the limit on top, see limits.c */
 #define ACCEPT_ROUNDS  64  /* runs that empty the accept queue before the listener is closed */
 #define FLUSH_ROUNDS   100 /* runs, 2 ms apart, in which the last answers may still go out */
 #define FLUSH_WAIT_MS  2
@@ -86,11 +87,18 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             watch_add(c);
         }
         s->accepted++;
+        s->limits.open++;
         metrics_connections(1);
+        if (c) {
+            info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+            limits_connected(c, info ? info->client_addr : NULL);
+        }
         return;
     }
     metrics_connections(-1);
+    s->limits.open--;
     if (c) {
+        limits_disconnected(c);
         if (c->request) {
             request_finish(c->request, false); /* the head never ended: no completed notice */
         }
@@ -108,7 +116,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct conn *c = info ? info->socket_context : NULL;
     (void)cls;
-    if (!c) {
+    if (!c || c->refused) {
         return NULL;
     }
     if (c->request) {
@@ -178,6 +186,7 @@ static unsigned connection_limit(const struct http_config *config)
     uint64_t servers = config->threads > 0 ? (uint64_t)config->threads : uv_available_parallelism();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
         possible = files.rlim_cur > FILES_RESERVED ? (files.rlim_cur - FILES_RESERVED) / servers : 0;
+        possible -= possible / RESERVE_PART;
     }
     possible = possible < LIMIT_MIN ? LIMIT_MIN : possible;
     if (possible < wanted) {
@@ -213,6 +222,7 @@ static void destroy(struct http_server *s)
         }
     }
     linger_sweep(s, UINT64_MAX);
+    limits_close(&s->limits);
     if (s->gone_fd >= 0) {
         close(s->gone_fd);
     }
@@ -290,7 +300,7 @@ struct http_server *http_server_create(struct reactor *reactor, const struct htt
         close(listen_fd);
         return NULL;
     }
-    unsigned limit = connection_limit(config);
+    unsigned limit = connection_limit(config), reserve = limit / RESERVE_PART + LIMIT_MIN / 2;
     s->reactor = reactor;
     s->config = config;
     s->gate = gate;
@@ -304,12 +314,18 @@ struct http_server *http_server_create(struct reactor *reactor, const struct htt
     s->wait_ms[DEADLINE_BODY] = (uint64_t)config->body_timeout_ms;
     s->wait_ms[DEADLINE_IDLE] = s->wait_ms[DEADLINE_WRITE] = (uint64_t)config->idle_timeout_ms;
     s->hook.end_of_turn = end_of_turn;
+    if (!limits_open(&s->limits, config, limit, reserve)) {
+        snprintf(err, errlen, "HTTP server: no memory");
+        close(listen_fd);
+        destroy(s);
+        return NULL;
+    }
     if (!router_init(&s->router, routes, route_count, err, errlen)) {
         close(listen_fd);
         destroy(s);
         return NULL;
     }
-    s->daemon = start_daemon(s, listen_fd, limit);
+    s->daemon = start_daemon(s, listen_fd, limit + reserve);
     if (!s->daemon) {
         snprintf(err, errlen, "HTTP server: libmicrohttpd does not start");
         destroy(s);

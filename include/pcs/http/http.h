@@ -14,6 +14,7 @@
 #include "pcs/core/id.h"
 #include "pcs/core/log.h"
 #include "pcs/core/metrics.h"
+#include "pcs/core/rate.h"
 #include "pcs/core/reactor.h"
 
 #include <stdbool.h>
@@ -56,7 +57,7 @@ struct http_problem {
 extern const struct http_problem http_problem_invalid_request, http_problem_length_required,
     http_problem_payload_too_large, http_problem_unsupported_media_type, http_problem_headers_too_large,
     http_problem_not_found, http_problem_method_not_allowed, http_problem_internal_error,
-    http_problem_service_unavailable;
+    http_problem_service_unavailable, http_problem_too_many_requests;
 
 struct http_field_error {
     const char *field, *message;
@@ -124,6 +125,12 @@ struct http_config {
     int64_t threads;           /* 0: one a core */
     int64_t connection_limit;  /* a reactor */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    struct config_list gateway_addresses; /* address blocks of those who speak for many customers */
+    int64_t address_connections;          /* of one other address; 0: any number */
+    int64_t address_rate,
+        address_burst;   /* requests a second and at once, of one other address; rate 0: any */
+    int64_t addresses;   /* remembered at the most */
+    int64_t loop_lag_ms; /* a loop that is later sheds requests; 0: never */
     struct config_list cors_allowed_origins;
     const char *tls_cert_file, *tls_key_file; /* PEM; "" or NULL: plain HTTP */
 };
@@ -192,6 +199,9 @@ void http_reply_data(struct http_request *rq, int status, struct buf *data, cons
 /* The contract's error envelope, or problem+json when asked for. extra may be NULL. */
 void http_fail(struct http_request *rq, const struct http_problem *problem,
                const struct http_error_extra *extra);
+/* 429 with RateLimit-Policy and RateLimit: over the rate (a second) and burst of this policy, e.g. "caller". */
+void http_fail_rate(struct http_request *rq, const char *policy, int64_t rate, int64_t burst,
+                    const struct rate_answer *answer);
 
 /* Tells on_gone once, in a later turn, if the client closes its side of the connection before the answer. Costs
  * nothing a request. The request must still be answered. */
