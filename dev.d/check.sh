@@ -129,6 +129,7 @@ check_command() {
     mkdir -p "$CHECK_LOGS"
     gate 'format' format_check
     gate 'scripts' scripts_check
+    gate 'docker compose' compose_check
     gate 'layers' layers_check
     gate 'banned functions' banned_check
     gate 'shape' shape_check

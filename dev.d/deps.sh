@@ -4,7 +4,7 @@
 DEPS_BUILD='build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev libhiredis-dev libuv1-dev libpq-dev
     libcjson-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev uthash-dev check'
 DEPS_RUN='redis-server redis-tools postgresql postgresql-client nginx-light curl jq openssl ca-certificates procps'
-DEPS_CHECK='clang clang-format clang-tidy cppcheck llvm valgrind wrk git'
+DEPS_CHECK='clang clang-format clang-tidy cppcheck llvm valgrind wrk git docker-compose'
 
 # deps_list build|run|test|check|all: each with those before it, for `./dev build`, `up`, `test` and `check`.
 deps_list() {
@@ -51,6 +51,7 @@ deps_apt() {
     for package in redis-server nginx-light postgresql; do
         [[ " $missing " == *" $package "* ]] && new_units+=("${package%-light}.service")
     done
+    [[ " $missing " != *' docker.io '* ]] || new_units+=(docker.service docker.socket containerd.service)
     if [[ ! -e $guard ]]; then
         made_guard=1
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null

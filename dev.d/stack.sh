@@ -161,17 +161,9 @@ pg_initdb() {
     rm -f "$secret"
     return "$status"
 }
-# One role owns the schema and migrates; the service's own can do nothing but what the migrations grant.
 prepare_database() {
-    pg_admin -d postgres -v owner_password="$DB_OWNER_PASSWORD" -v service_password="$DB_SERVICE_PASSWORD" \
-        -v database="$DB_DATABASE" <<'SQL'
-SELECT 'CREATE ROLE pcs_owner LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pcs_owner') \gexec
-SELECT 'CREATE ROLE pcs_service LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pcs_service') \gexec
-ALTER ROLE pcs_owner PASSWORD :'owner_password';
-ALTER ROLE pcs_service PASSWORD :'service_password';
-SELECT format('CREATE DATABASE %I OWNER pcs_owner', :'database')
- WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
-SQL
+    DB_OWNER_PASSWORD=$DB_OWNER_PASSWORD DB_SERVICE_PASSWORD=$DB_SERVICE_PASSWORD DB_NAME=$DB_DATABASE \
+        pg_admin -d postgres -f config/postgresql/roles.sql
     service_settings 1
     quietly "$STATE/logs/migrate.log" "${SETTINGS[@]}" DB_MIGRATE_USERNAME=pcs_owner \
         DB_MIGRATE_PASSWORD="$DB_OWNER_PASSWORD" build/product-change-service migrate || die "the database could not be migrated"
