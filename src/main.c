@@ -43,6 +43,7 @@ static const struct command {
     {"trace", NULL, cli_trace},
     {"slots", NULL, cli_slots},
     {"retire", NULL, cli_retire},
+    {"forget", NULL, cli_forget},
     {"verify-history", NULL, cli_verify_history},
 };
 /* clang-format on */

@@ -50,7 +50,7 @@ bool host_allowed(const char *host, const char *bind);
 /* --- common.c --- */
 extern const struct http_problem admin_unauthorized, admin_forbidden, admin_request_not_found,
     admin_breaker_not_found, admin_event_not_found, admin_slot_not_found, admin_not_in_doubt, admin_busy,
-    admin_already_pending, admin_out_of_order, admin_slot_in_use, admin_ending;
+    admin_already_pending, admin_out_of_order, admin_slot_in_use, admin_ending, admin_line_busy;
 
 void admin_fail(struct http_request *rq, const struct http_problem *problem, const char *details);
 void admin_fail_field(struct http_request *rq, const char *field, const char *ko, const char *en);
@@ -86,6 +86,7 @@ void handle_check(struct http_request *rq);
 void handle_deliveries(struct http_request *rq);
 void handle_replay(struct http_request *rq);
 void handle_trace(struct http_request *rq);
+void handle_forget(struct http_request *rq);
 void handle_slots(struct http_request *rq);
 void handle_retire(struct http_request *rq);
 void handle_retire_cancel(struct http_request *rq);

@@ -102,7 +102,7 @@ static struct config *load_without_secrets(const char *file, char *err, size_t e
     return config;
 }
 
-static bool load_settings(struct client *c)
+bool client_load(struct client *c)
 {
     char err[8192], again[8192];
     if (c->settings) {
@@ -200,7 +200,7 @@ int client_find(struct client *c, bool quiet)
     if (c->socket) {
         return answers(c, c->socket) ? CLIENT_OK : not_running(c, c->socket, strerror(errno), false);
     }
-    if (!load_settings(c)) {
+    if (!client_load(c)) {
         return CLIENT_REFUSED;
     }
     const struct admin_config *admin = config_values(c->settings, &admin_config_section);
@@ -310,12 +310,12 @@ void client_query(struct buf *path, const char *name, const char *value)
 
 bool client_slot_socket(struct client *c, char *out, size_t size)
 {
-    return load_settings(c) && admin_socket_path("", journal_settings(c)->path, (unsigned)c->slot, out, size);
+    return client_load(c) && admin_socket_path("", journal_settings(c)->path, (unsigned)c->slot, out, size);
 }
 
 enum journal_slot_state client_slot_state(struct client *c)
 {
-    return load_settings(c) ? journal_slot_look(journal_settings(c)->path, (unsigned)c->slot) : SLOT_NONE;
+    return client_load(c) ? journal_slot_look(journal_settings(c)->path, (unsigned)c->slot) : SLOT_NONE;
 }
 
 struct journal *client_open_journal(struct client *c)

@@ -47,6 +47,8 @@ bool client_option(struct client *c, int opt);
 /* Prints how the command is used. Returns CLIENT_USAGE. */
 int client_usage(const char *text);
 
+/* Reads the settings into c->settings; secrets that a command does not need may be missing. False: told. */
+bool client_load(struct client *c);
 /* Finds the daemon. CLIENT_OK; CLIENT_NO_DAEMON: none runs, told on stderr unless quiet; else told. */
 int client_find(struct client *c, bool quiet);
 /* One request; body NULL: none. CLIENT_OK: *data is the answer's data, to be deleted by the caller. Otherwise the
@@ -81,6 +83,7 @@ int cli_slots(const char *config_file, int argc, char **argv);
 int cli_settle(const char *config_file, int argc, char **argv);
 int cli_deliveries(const char *config_file, int argc, char **argv);
 int cli_retire(const char *config_file, int argc, char **argv);
+int cli_forget(const char *config_file, int argc, char **argv);
 int cli_trace(const char *config_file, int argc, char **argv);
 /* 0: clean, 1: findings, 2: not verified. */
 int cli_verify_history(const char *config_file, int argc, char **argv);

@@ -106,6 +106,9 @@ enum fault history_read_prepare(struct pglink *l, uint64_t deadline_ns);
 /* Runs q on the link and sets its answer. */
 enum fault history_read_run(struct pglink *l, struct history_query *q);
 
+/* Before it runs: its arena. */
+void history_query_prepare(struct history_query *q);
+
 /* config.c: metrics, and the series of those with labels */
 enum { ROWS_STORED, ROWS_DUPLICATE, ROWS_DEAD, ROWS_CALL_STORED, ROWS_CALL_DEAD };
 extern struct metric_family history_rows, history_batch_time, history_up_gauge, history_queries;

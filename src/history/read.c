@@ -1,5 +1,5 @@
 /* read.c - the history queries. */
-#include "history/internal.h"
+#include "history/erase.h"
 #include "history/row.h"
 #include "pcs/core/id.h"
 
@@ -159,6 +159,9 @@ enum fault history_read_run(struct pglink *l, struct history_query *q)
 {
     PGresult *result = NULL;
     bool page = q->kind == HISTORY_PAGE;
+    if (q->kind == HISTORY_ERASE) {
+        return history_erase_run(l, q);
+    }
     enum fault f = page ? run_page(l, q, &result) : run_get(l, q, &result);
     if (f == FAULT_NONE && result) {
         if (page) {

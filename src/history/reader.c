@@ -6,9 +6,10 @@
  * connection that turns out to have ended (the server was started anew) is replaced within the query's
  * deadline and the query runs again: it only reads. At start, before the first attempt has failed, queries
  * wait for it. */
-#include "history/internal.h"
+#include "history/erase.h"
 #include "pcs/core/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ARENA_LIMIT ((size_t)8 << 20) /* bytes of one answer: far more than a page of 100 rows */
@@ -148,6 +149,7 @@ static void run(struct reader *r, struct history_query *q)
     if (f != FAULT_STOPPED) {
         history_trouble_tell(&r->trouble, "history.queries_down", f, &r->link);
     }
+    history_erase_explain(q, &r->link);
     answer(q, HISTORY_UNAVAILABLE);
 }
 
@@ -182,6 +184,16 @@ void *history_reader_thread(void *arg)
     return NULL;
 }
 
+void history_query_prepare(struct history_query *q)
+{
+    arena_init(&q->arena, NULL, 0, ARENA_LIMIT);
+    if (q->kind == HISTORY_ERASE) {
+        q->erasure->rows = q->erasure->links = 0;
+        q->erasure->of_count = 0;
+        snprintf(q->erasure->why, sizeof q->erasure->why, "PostgreSQL cannot be reached, or does not answer");
+    }
+}
+
 bool history_submit(struct history *h, struct history_query *q)
 {
     q->deadline_ns = clock_mono_ns() + (uint64_t)h->config.query_deadline_ms * NS_PER_MS;
@@ -190,7 +202,7 @@ bool history_submit(struct history *h, struct history_query *q)
     q->rows = NULL;
     q->count = 0;
     q->total = 0;
-    arena_init(&q->arena, NULL, 0, ARENA_LIMIT);
+    history_query_prepare(q);
     if (mailbox_send(&h->reader.box, &q->msg)) {
         return true;
     }

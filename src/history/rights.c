@@ -16,7 +16,8 @@ static const char role_sql[] = "SELECT current_user = $1::text, coalesce((SELECT
  * themselves. $1: the role. */
 static const char grants_sql[] =
     "SELECT format('GRANT %s ON TABLE %s TO %I',"
-    "   CASE WHEN c.relname = 'schema_migrations' THEN 'SELECT' ELSE 'SELECT, INSERT' END, c.oid::regclass, "
+    "   CASE WHEN c.relname IN ('schema_migrations', 'erasure') THEN 'SELECT' ELSE 'SELECT, INSERT' END, "
+    "c.oid::regclass, "
     "$1::text)"
     " FROM pg_class c WHERE c.relnamespace = 'product_change'::regnamespace AND c.relkind IN ('r', 'p')"
     "   AND NOT c.relispartition"

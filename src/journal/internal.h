@@ -25,6 +25,7 @@
 #define LIST_DEFAULT     1000
 #define CALLS_PER_CHANGE 4                   /* HISTORY_PULL: calls for each row of the limit */
 #define EVENTS_EXAMINED  20000               /* delivered events that one EVENTS_LIST looks at (sql.c) */
+#define FORGET_SPAN      5000                /* numbers that one FORGET looks at */
 #define ANSWER_MAX       ((size_t)1024)      /* bytes of a delivery's answer that are kept */
 #define ARENA_LIMIT      ((size_t)128 << 20) /* bytes of one operation's answer */
 
@@ -197,7 +198,8 @@ int64_t list_limit(const struct journal_op *op);
 verb_fn verb_claim, verb_release, verb_intent, verb_send, verb_outcome, verb_record, verb_cancel, verb_doubt,
     verb_answered, verb_calls, verb_get, verb_list_line, verb_list_open, verb_history_pull, verb_history_ack,
     verb_history_dead, verb_events_pull, verb_event_attempt, verb_events_due_now, verb_invalidations,
-    verb_invalidated, verb_stats, verb_list_doubt, verb_events_list, verb_event_replay, verb_trace;
+    verb_invalidated, verb_stats, verb_list_doubt, verb_events_list, verb_event_replay, verb_trace,
+    verb_forget;
 void committed_intent(struct journal *j, struct journal_op *op);
 void committed_outcome(struct journal *j, struct journal_op *op);
 void committed_record(struct journal *j, struct journal_op *op);

@@ -59,6 +59,9 @@ static int walk_table(struct journal *j, bool *finished)
         if (rc == SQLITE_OK && stages[j->retention_stage].also != SQL_STATEMENTS) {
             rc = remove_row(j, stages[j->retention_stage].also, gone[i]);
         }
+        if (rc == SQLITE_OK && stages[j->retention_stage].also == SQL_CHAIN_DELETE) {
+            rc = remove_row(j, SQL_CHAIN_BARE, gone[i]); /* the head stays */
+        }
     }
     return rc;
 }

@@ -50,6 +50,21 @@ void journal_close_offline(struct journal *j)
     free(j);
 }
 
+/* A verb that writes, in a transaction of its own. */
+static enum journal_status write_offline(struct journal *j, struct journal_op *op)
+{
+    j->delta = (struct delta){0};
+    op->status = JOURNAL_FAILED;
+    int rc = store_do(&j->store, SQL_BEGIN);
+    rc = rc == SQLITE_OK ? journal_verbs[op->verb].run(j, op) : rc;
+    rc = rc == SQLITE_OK ? store_do(&j->store, SQL_COMMIT) : rc;
+    if (rc != SQLITE_OK) {
+        (void)store_do(&j->store, SQL_ROLLBACK);
+        op->status = JOURNAL_FAILED;
+    }
+    return op->status;
+}
+
 enum journal_status journal_run_offline(struct journal_op *op)
 {
     switch (op->verb) {
@@ -63,6 +78,8 @@ enum journal_status journal_run_offline(struct journal_op *op)
             return op->status;
         }
         break;
+    case JOURNAL_FORGET:
+        return write_offline(op->journal, op);
     default:
         break;
     }

@@ -88,6 +88,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     /* the newest one stays: it is the head */
     [SQL_CHAIN_DELETE] = "DELETE FROM chain WHERE seq=?1 AND seq<(SELECT max(seq) FROM chain)",
     [SQL_COUNT_LINKS] = "SELECT count(*) FROM link_queue",
+    /* its row is gone: with the salt, a digest would tell the line to whoever tries them all */
+    [SQL_CHAIN_BARE] = "UPDATE chain SET salt=NULL WHERE seq=?1 AND salt IS NOT NULL",
     [SQL_LINK_QUEUE] = "INSERT OR IGNORE INTO link_queue(seq) VALUES(?1)",
     /* what tells of a refusal first: nobody sees the link of a refused row without it */
     [SQL_LINK_PULL] = "SELECT %L FROM link_queue q JOIN chain c ON c.seq=q.seq"
@@ -164,6 +166,28 @@ static const char *const texts[SQL_STATEMENTS] = {
         "SELECT CASE WHEN q.seq IS NOT NULL THEN 1 WHEN d.seq IS NOT NULL THEN 2 ELSE 3 END,d.reason"
         " FROM settled s LEFT JOIN history_queue q ON q.seq=s.seq LEFT JOIN history_dead d ON d.seq=s.seq"
         " WHERE s.request_id=?1",
+
+    /* --- erasing a line (forget.h) --- */
+    [SQL_FORGET_ROW_WAITS] = "SELECT q.seq,s.request_id FROM history_queue q JOIN settled s ON s.seq=q.seq"
+                             " WHERE q.line=?1 ORDER BY q.seq LIMIT 1",
+    [SQL_FORGET_EVENT_WAITS] = "SELECT q.seq,e.request_id FROM event_queue q JOIN event e ON e.seq=q.seq"
+                               " WHERE q.line=?1 ORDER BY q.seq LIMIT 1",
+    [SQL_FORGET_EVENT_DEAD] = "SELECT d.seq,e.request_id FROM event_dead d JOIN event e ON e.seq=d.seq"
+                              " WHERE d.line=?1 ORDER BY d.seq LIMIT 1",
+    [SQL_FORGET_ENDS] = /* each by its own look at the edge of the table */
+        "SELECT min(coalesce((SELECT min(seq) FROM settled),?1),coalesce((SELECT min(seq) FROM event),?1)),"
+        "max(coalesce((SELECT max(seq) FROM settled),0),coalesce((SELECT max(seq) FROM event),0))",
+    [SQL_FORGET_SEQS] = "SELECT seq FROM settled WHERE seq>=?1 AND seq<?2 AND line=?3"
+                        " UNION SELECT seq FROM event WHERE seq>=?1 AND seq<?2 AND line=?3 ORDER BY 1",
+    [SQL_FORGET_LOOK] = "SELECT request_id,requested_at,EXISTS(SELECT 1 FROM history_dead d WHERE d.seq=s.seq)"
+                        " FROM settled s WHERE seq=?1",
+    [SQL_FORGET_ROW] = "UPDATE settled SET line='erased',subject=NULL,customer_id=NULL,actor=NULL,correlation_id=NULL,"
+                       "traceparent=NULL,idem_key=NULL,body_hash=NULL,failure_reason=NULL WHERE seq=?1",
+    [SQL_FORGET_REFUSED] = "UPDATE history_dead SET line='erased',reason=substr(reason,1,5) WHERE seq=?1",
+    [SQL_FORGET_EVENT] = "UPDATE event SET line='erased',body=NULL,traceparent=NULL WHERE seq=?1",
+    [SQL_FORGET_ATTEMPTS] = "UPDATE attempt SET error=NULL,answer=NULL WHERE event_seq=?1",
+    [SQL_FORGET_SALT] = "UPDATE chain SET salt=NULL WHERE seq=?1 AND kind=1",
+    [SQL_FORGET_NOTE] = "INSERT OR IGNORE INTO meta(name,value) VALUES('erasure.'||?1,?2)",
 
     /* --- cache invalidation --- */
     [SQL_INVALID_INSERT] = "INSERT OR IGNORE INTO invalidation(line,generation) VALUES(?1,?2)",

@@ -225,6 +225,10 @@ int verb_event_replay(struct journal *j, struct journal_op *op)
         return rc;
     }
     const struct journal_event *e = &op->events[0];
+    if (!e->body) { /* erased (forget.h): there is nothing left to send */
+        op->status = JOURNAL_NOT_FOUND;
+        return SQLITE_OK;
+    }
     if (e->state == EVENT_PENDING) {
         op->status = JOURNAL_CONFLICT;
         return SQLITE_OK;

@@ -51,10 +51,13 @@ enum history_status {
     HISTORY_BUSY         /* the queue is full, or the deadline passed in it and the query was not run */
 };
 enum history_kind {
-    HISTORY_PAGE, /* line, from_ms <= requested_at < until_ms, without the ids in exclude, newest first */
-    HISTORY_GET   /* one row by request_id. A UUIDv7 is looked for within a day of its own time (prunes
+    HISTORY_PAGE,  /* line, from_ms <= requested_at < until_ms, without the ids in exclude, newest first */
+    HISTORY_ERASE, /* the personal fields of `line`: erase.h */
+    HISTORY_GET    /* one row by request_id. A UUIDv7 is looked for within a day of its own time (prunes
                      partitions), without a second try: it is made with requested_at. Other UUIDs: everywhere. */
 };
+
+struct history_erasure; /* erase.h */
 
 struct history_query {
     struct msg msg; /* private */
@@ -70,6 +73,7 @@ struct history_query {
     const char *const *exclude; /* request ids that the journal has: each row once. Borrowed, as all texts */
     size_t exclude_count;
     const char *request_id;
+    struct history_erasure *erasure; /* HISTORY_ERASE; the caller's */
 
     enum history_status status;
     struct arena arena;

@@ -8,6 +8,7 @@
 #include "pcs/core/mailbox.h"
 #include "pcs/journal/chain.h"
 #include "pcs/journal/change.h"
+#include "pcs/journal/forget.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,6 +106,8 @@ enum journal_verb {
     /* The story of change.request_id: found, calls, events and their whole ledger (attempts, newest first),
      * forwarding, invalid (of its line: not yet acknowledged by Redis). OK, NOT_FOUND */
     JOURNAL_TRACE,
+    /* Erases `line`'s personal fields (forget.h), a span from seq on. OK, CONFLICT */
+    JOURNAL_FORGET,
     /* --- the whole --- */
     JOURNAL_STATS, /* stats */
     JOURNAL_VERBS
@@ -176,6 +179,7 @@ struct journal_op {
     struct journal_attempt attempt;
     enum journal_event_state event_state; /* EVENTS_LIST */
     bool out_of_order;                    /* EVENT_REPLAY: though a later event of the line was delivered */
+    struct journal_forget forget;         /* in and out */
 
     /* out, in arena */
     enum journal_status status;

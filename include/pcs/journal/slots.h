@@ -34,12 +34,12 @@ size_t journal_slots(const char *path, int own, struct journal_slot out[JOURNAL_
 /* How one slot of path stands (never SLOT_OWN): takes no lock. */
 enum journal_slot_state journal_slot_look(const char *path, unsigned slot);
 
-/* A journal that no process has, for reading: takes the slot's lock, so that none can start with it meanwhile. NULL
+/* A journal that no process has, for a command: takes the slot's lock, so that none can start with it meanwhile. NULL
  * with a sentence in err: it has an owner, does not exist, cannot be read. */
 struct journal *journal_open_offline(const struct journal_config *config, unsigned slot, char *err,
                                      size_t errlen);
-/* Runs a reading verb (GET, LIST_LINE, LIST_OPEN, LIST_DOUBT, EVENTS_LIST, TRACE) at once; every other is
- * JOURNAL_FAILED. op as made by journal_op_init(); done is not called. */
+/* Runs a reading verb (GET, LIST_LINE, LIST_OPEN, LIST_DOUBT, EVENTS_LIST, TRACE) or FORGET, in a transaction, at once;
+ * every other is JOURNAL_FAILED. op as made by journal_op_init(); done is not called. */
 enum journal_status journal_run_offline(struct journal_op *op);
 void journal_close_offline(struct journal *j);
 

@@ -271,6 +271,10 @@ static const struct {
     {"SELECT * FROM product_change.erase_line('erased', '{}', 'i', 'kim', 'asked')", "22023"},
     {"SELECT * FROM product_change.erase_line(NULL, '{}', 'i', 'kim', 'asked')", "22023"},
     {"DELETE FROM product_change.erasure", "42501"},
+    {"INSERT INTO product_change.erasure (instance, actor, reason, rows, links, request_ids)"
+     " VALUES ('i', 'kim', 'asked', 0, 0, '{}')",
+     "42501"},
+    {"SELECT count(*) FROM product_change.erasure", ""},
     {"UPDATE product_change.product_change_history_chain SET salt = NULL", "42501"},
     {"SELECT count(*) FROM product_change.kos_integration_log_default", "42501"},
     {"DO $$ BEGIN LOCK TABLE product_change.product_change_history IN ACCESS EXCLUSIVE MODE; END $$",
