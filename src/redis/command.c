@@ -12,6 +12,7 @@
 #include "pcs/core/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SCRATCH_KEEP ((size_t)256 * 1024)
 
@@ -150,6 +151,14 @@ void command_tell_all(struct redis_link *link)
 
 /* ---- replies ---- */
 
+/* After a failover the old primary may go on as a replica with our connection open: it answers, and refuses every
+ * write. The name is resolved anew, and the new primary found. (A script's refusal has the word further in.) */
+static bool became_replica(const struct redis_link *link, const redisReply *reply, uint64_t now_ns)
+{
+    return reply->type == REDIS_REPLY_ERROR && now_ns - link->up_since_ns > LINK_REPLICA_MS * NS_PER_MS &&
+           (strstr(reply->str, "READONLY") || strncmp(reply->str, "MASTERDOWN", 10) == 0);
+}
+
 static void on_reply(redisAsyncContext *ac, void *answer, void *arg)
 {
     struct redis_call *call = arg;
@@ -178,6 +187,9 @@ static void on_reply(redisAsyncContext *ac, void *answer, void *arg)
     metric_observe_ns(&redis_metric_seconds, 0, now_ns - call->sent_ns);
     settle(call, BREAKER_SUCCESS, now_ns, NULL);
     call_free(call);
+    if (link->conn && became_replica(link, answer, now_ns)) {
+        link_break(link, "it takes no writes: a replica");
+    }
     tell(done, done_arg, REDIS_REPLIED, answer);
 }
 

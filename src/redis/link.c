@@ -89,6 +89,7 @@ static void enter(struct redis_link *link, enum link_state to)
     case LINK_GREETING:
         break; /* the connect deadline covers the greeting too */
     case LINK_UP:
+        link->up_since_ns = clock_mono_ns();
         link->attempts = 1;
         link->last_reason[0] = '\0';
         uv_timer_stop(&link->life);

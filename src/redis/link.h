@@ -14,6 +14,8 @@
 #define LINK_ANSWER_MAX    ((size_t)32 * 1024 * 1024) /* bytes of one reply; more is not Redis */
 #define LINK_COMMAND_MAX   ((size_t)8 * 1024 * 1024)  /* bytes of one command */
 #define LINK_DEAD_MIN_MS   1000
+#define LINK_REPLICA_MS                                                                                      \
+    5000 /* a server that takes no writes is left, but not sooner than this after connecting */
 
 enum link_state {
     LINK_WAITING,    /* back-off before the next attempt */
@@ -86,7 +88,7 @@ struct redis_link {
     TAILQ_HEAD(deadline_list, redis_call) deadlines; /* earliest first */
     struct call_list deferred, spare;
     size_t in_flight, spare_count;
-    uint64_t last_reply_ns;
+    uint64_t last_reply_ns, up_since_ns;
     uint64_t dead_ns;  /* no reply for so long while commands wait: the connection is dead */
     uint64_t armed_ns; /* when the deadline timer goes off, UINT64_MAX: not running */
     bool dirty;        /* commands are in the output buffer */

@@ -337,6 +337,40 @@ START_TEST(one_write_a_turn)
 }
 END_TEST
 
+/* A failover: the old primary is a replica now and keeps our connection. It is left, so that the host's name is resolved
+ * anew; but not again and again when there is nothing better. */
+START_TEST(a_primary_that_became_a_replica_is_left)
+{
+    int port = free_port();
+    pid_t server = start_redis(port, NULL);
+    struct redis_config config = test_config(port);
+    struct heard h[3] = {{0}};
+    redisContext *op = client(port);
+    link_ = open_link(&config, NULL);
+    ck_assert(rig_until(redis_link_up(link_), 4000));
+    freeReplyObject(redisCommand(op, "REPLICAOF 127.0.0.1 1"));
+    command(link_, hear, &h[0], "SET", "key", "x");
+    ck_assert(rig_until(h[0].count, 1000));
+    ck_assert_int_eq(h[0].type, REDIS_REPLY_ERROR);
+    ck_assert_msg(redis_link_up(link_), "left a moment after connecting");
+
+    link_->up_since_ns -= 2 * LINK_REPLICA_MS * NS_PER_MS;
+    command(link_, hear, &h[1], "SET", "key", "x");
+    ck_assert(rig_until(h[1].count, 1000));
+    ck_assert_int_eq(h[1].type, REDIS_REPLY_ERROR);
+    ck_assert(!redis_link_up(link_));
+    freeReplyObject(redisCommand(op, "REPLICAOF NO ONE"));
+    ck_assert(rig_until(redis_link_up(link_), 4000));
+    command(link_, hear, &h[2], "SET", "key", "x");
+    ck_assert(rig_until(h[2].count, 1000));
+    ck_assert_int_eq(h[2].type, REDIS_REPLY_STATUS);
+    redis_link_destroy(link_);
+    rig_run(1);
+    redisFree(op);
+    stop_redis(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("redis faults");
@@ -355,6 +389,7 @@ int main(void)
     tcase_add_loop_test(c, refused_greetings, 0, 3);
     tcase_add_test(c, password_and_database);
     tcase_add_test(c, unknown_host);
+    tcase_add_test(c, a_primary_that_became_a_replica_is_left);
     tcase_add_loop_test(c, destroyed_on_the_way, 0, 4);
     tcase_add_test(c, one_write_a_turn);
     suite_add_tcase(suite, c);
