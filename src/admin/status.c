@@ -12,24 +12,12 @@ struct status {
     struct http_request *rq;
 };
 
-static bool kos_up(const struct admin_parts *p)
-{
-    struct breaker_snapshot s;
-    for (int op = 0; op < KOS_OPERATIONS; op++) {
-        breaker_snapshot(p->gates->gate[op].breaker, &s);
-        if (s.state == BREAKER_OPEN || s.state == BREAKER_FORCED_OPEN) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void put_readiness(struct buf *b, const struct admin_parts *p)
 {
     const struct {
         const char *name;
         bool up;
-    } list[] = {{"kos", kos_up(p)},
+    } list[] = {{"kos", kos_gates_up(p->gates)},
                 {"mvno", !p->delivery || delivery_up(p->delivery)},
                 {"redis", redis_link_up(p->redis)},
                 {"postgresql", !p->history || history_up(p->history)}};

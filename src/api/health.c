@@ -10,18 +10,6 @@
 enum state { UP, DEGRADED, DOWN };
 static const char *const state_names[] = {"UP", "DEGRADED", "DOWN"};
 
-static bool kos_up(const struct api_shared *s)
-{
-    struct breaker_snapshot snapshot;
-    for (int op = 0; op < KOS_OPERATIONS; op++) {
-        breaker_snapshot(s->gates->gate[op].breaker, &snapshot);
-        if (snapshot.state == BREAKER_OPEN || snapshot.state == BREAKER_FORCED_OPEN) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Ready: the journal can be written and recovery is done; a neighbour that is down is a degradation
  * (CONVENTIONS 13). */
 static enum state readiness(const struct api *api, struct buf *neighbours)
@@ -31,7 +19,7 @@ static enum state readiness(const struct api *api, struct buf *neighbours)
         const char *name;
         bool up;
     } list[] = {
-        {"kos", kos_up(s)},
+        {"kos", kos_gates_up(s->gates)},
         {"mvno", !s->delivery || delivery_up(s->delivery)},
         {"redis", redis_link_up(api->redis)},
         {"postgresql", !s->history || history_up(s->history)},

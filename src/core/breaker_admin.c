@@ -164,6 +164,7 @@ void breaker_snapshot(struct breaker *b, struct breaker_snapshot *out)
     breaker_copy_text(out->name, sizeof out->name, b->name);
     out->state = b->state;
     snapshot_window(b, now_ns, out);
+    out->consecutive = b->consecutive;
     out->not_permitted = b->not_permitted;
     if (b->state == BREAKER_OPEN && b->open_until_ns > now_ns)
         out->open_for_ns = b->open_until_ns - now_ns;

@@ -102,6 +102,8 @@ struct history *history_start(const struct history_config *config, struct journa
     snprintf(h->instance, sizeof h->instance, "%s", journal_instance(journal));
     atomic_init(&h->stop_at, UINT64_MAX);
     atomic_init(&h->up, false);
+    atomic_init(&h->queries_down, false);
+    atomic_init(&h->queries_failing_until_ns, 0);
     bool worker = history_worker_init(&h->worker, h), reader = history_reader_init(&h->reader, h);
     if (!worker || !reader) {
         history_free(h);
@@ -145,5 +147,6 @@ void history_stop(struct history *h, uint32_t grace_ms)
 
 bool history_up(const struct history *h)
 {
-    return atomic_load(&h->up);
+    return atomic_load(&h->up) && !atomic_load(&h->queries_down) &&
+           clock_mono_ns() >= atomic_load(&h->queries_failing_until_ns);
 }

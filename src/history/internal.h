@@ -51,6 +51,11 @@ struct worker {
     bool gave_up;       /* stopping, and the last attempt failed */
 };
 
+/* Queries that fail though connecting succeeds: so many in a row are a neighbour that is down, until one is answered or
+ * nobody has asked for so long. */
+#define QUERIES_FAILED_MAX 3
+#define QUERIES_FORGET_NS  (30 * NS_PER_SEC)
+
 struct reader {
     struct history *h;
     struct pglink link;
@@ -59,7 +64,8 @@ struct reader {
     struct msg *waiting; /* taken from box, oldest first */
     struct backoff backoff;
     struct trouble trouble;
-    bool down; /* known to be: answer at once */
+    bool down;       /* known to be: answer at once */
+    unsigned failed; /* queries in a row */
     uint64_t retry_at;
 };
 
@@ -70,8 +76,9 @@ struct history {
     struct journal *journal;
     char instance[64];
 
-    _Atomic uint64_t stop_at; /* UINT64_MAX: running */
-    atomic_bool up;
+    _Atomic uint64_t stop_at;                  /* UINT64_MAX: running */
+    atomic_bool up, queries_down;              /* the worker's and the reader's view */
+    _Atomic uint64_t queries_failing_until_ns; /* 0: they are answered */
 
     struct worker worker;
     struct reader reader;

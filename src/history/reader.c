@@ -103,6 +103,20 @@ void history_reader_free(struct reader *r)
     mailbox_destroy(&r->box);
 }
 
+static void set_down(struct reader *r, bool down)
+{
+    r->down = down;
+    atomic_store(&r->h->queries_down, down);
+}
+
+/* What health may say of the queries. */
+static void note_query(struct reader *r, bool answered)
+{
+    r->failed = answered ? 0 : r->failed + 1;
+    atomic_store(&r->h->queries_failing_until_ns,
+                 r->failed >= QUERIES_FAILED_MAX ? clock_mono_ns() + QUERIES_FORGET_NS : 0);
+}
+
 static bool connect_reader(struct reader *r, uint64_t deadline_ns)
 {
     enum fault f = FAULT_LOST;
@@ -110,7 +124,7 @@ static bool connect_reader(struct reader *r, uint64_t deadline_ns)
         f = history_read_prepare(&r->link, deadline_ns);
     }
     if (f == FAULT_NONE) {
-        r->down = false;
+        set_down(r, false);
         r->backoff.delay_ns = 0;
         history_trouble_end(&r->trouble, "history.queries_up");
         return true;
@@ -119,7 +133,7 @@ static bool connect_reader(struct reader *r, uint64_t deadline_ns)
     if (f != FAULT_STOPPED) {
         history_trouble_tell(&r->trouble, "history.queries_down", f, &r->link);
     }
-    r->down = true;
+    set_down(r, true);
     r->retry_at = history_backoff_next(&r->backoff, clock_mono_ns());
     return false;
 }
@@ -134,6 +148,9 @@ static void run(struct reader *r, struct history_query *q)
     if (f == FAULT_LOST && !r->link.timed_out && connect_reader(r, q->deadline_ns)) {
         f = history_read_run(&r->link, q);
     }
+    if (f != FAULT_STOPPED) {
+        note_query(r, f == FAULT_NONE);
+    }
     if (f == FAULT_NONE) {
         history_trouble_end(&r->trouble, "history.queries_up");
         answer(q, q->kind == HISTORY_GET && q->count == 0 ? HISTORY_NOT_FOUND : HISTORY_OK);
@@ -143,7 +160,7 @@ static void run(struct reader *r, struct history_query *q)
         pglink_close(&r->link);
     }
     if (!r->link.pg && !r->down) { /* the others need not find out one by one */
-        r->down = true;
+        set_down(r, true);
         r->retry_at = f == FAULT_LOST ? clock_mono_ns() : history_backoff_next(&r->backoff, clock_mono_ns());
     }
     if (f != FAULT_STOPPED) {

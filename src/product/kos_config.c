@@ -13,6 +13,8 @@
     7500 /* an inquiry and a list, one after the other, must end within a lease (lease.h)                    \
           */
 
+#define DOWN_AFTER 3 /* failures in a row */
+
 const char *const kos_operation_names[KOS_OPERATIONS] = {"inquiry", "list", "change"};
 const char *const kos_gate_names[KOS_OPERATIONS] = {"kos.inquiry", "kos.list", "kos.change"};
 
@@ -186,6 +188,19 @@ bool kos_gates_init(struct kos_gates *gates, const struct kos_config *config, ch
         if (!g->bulkhead) {
             snprintf(err, errlen, "no memory for the bulkhead %s", g->name);
             kos_gates_free(gates);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool kos_gates_up(const struct kos_gates *gates)
+{
+    struct breaker_snapshot s;
+    for (int op = 0; op < KOS_OPERATIONS; op++) {
+        breaker_snapshot(gates->gate[op].breaker, &s);
+        if (s.state == BREAKER_OPEN || s.state == BREAKER_FORCED_OPEN || s.state == BREAKER_HALF_OPEN ||
+            s.consecutive >= DOWN_AFTER) {
             return false;
         }
     }

@@ -67,6 +67,84 @@ def test_each_neighbour_that_is_down_means_degraded_still_200(session):
         w.close()
 
 
+def neighbours_down(world):
+    reply = world.api().get("/health/ready")
+    assert reply.status == 200
+    down = {k for k, v in reply.json["neighbours"].items() if v == "DOWN"}
+    assert reply.json["status"] == ("DEGRADED" if down else "UP"), reply
+    return down
+
+
+def test_kos_is_down_as_soon_as_its_calls_fail_one_after_the_other(session):
+    """Long before a breaker has seen enough to open; one good answer of that operation ends it."""
+    w = World(session, env={"KOS_READ_RETRIES": 0, "KOS_BREAKER_WINDOW": 10000, "KOS_BREAKER_MINIMUM": 10000})
+    try:
+        until(lambda: not neighbours_down(w), 5)
+        fault = w.kos.fault("reset", operation="inquiry")
+        for n in range(3):
+            assert not neighbours_down(w), "one failure is none"
+            w.customer().api.menu().expect(503)
+        assert neighbours_down(w) == {"kos"}
+        w.kos.clear(fault)
+        w.customer().api.menu().expect(200)
+        assert not neighbours_down(w)
+    finally:
+        w.close()
+
+
+def test_kos_that_is_being_probed_is_not_up_yet(session):
+    w = World(session, env={"KOS_READ_RETRIES": 0, "KOS_BREAKER_WINDOW": 4, "KOS_BREAKER_MINIMUM": 4, "KOS_BREAKER_WAIT": "100ms",
+                            "KOS_BREAKER_HALF_OPEN_PERMITS": 2})
+    try:
+        fault = w.kos.fault("http_status", operation="inquiry", status=500)
+        for _ in range(4):
+            w.customer().api.menu().expect(503)
+        w.kos.clear(fault)
+        until(lambda: w.service.metric("pcs_breaker_state", breaker="kos.inquiry", state="HALF_OPEN") == 1, 5)
+        assert neighbours_down(w) == {"kos"}
+        until(lambda: (w.customer().api.menu(), not neighbours_down(w))[1], 5, "closed")
+        assert w.service.metric("pcs_breaker_state", breaker="kos.inquiry", state="CLOSED") == 1
+    finally:
+        w.close()
+
+
+def test_mvno_ap_that_refuses_connections_is_down_within_one_event(session):
+    w = World(session)
+    try:
+        until(lambda: not neighbours_down(w), 5)
+        w.mvno.stop()
+        w.customer().change()
+        until(lambda: neighbours_down(w) == {"mvno"}, 5)
+        w.mvno.start()
+        until(lambda: not neighbours_down(w), 8)
+        w.forwarded()
+    finally:
+        w.close()
+
+
+def test_postgresql_that_hangs_is_down_with_the_first_query(session):
+    """A table that is locked: connecting works, answers do not come. Nothing but the history is concerned."""
+    w = World(session, own_postgres=True, env={"HISTORY_QUERY_DEADLINE": "500ms"})
+    try:
+        c = w.customer()
+        c.change()
+        w.forwarded()
+        until(lambda: not neighbours_down(w), 5)
+        lock = w.postgres.connect(w.db.name)
+        lock.autocommit = False
+        lock.cursor().execute("LOCK TABLE product_change.product_change_history IN ACCESS EXCLUSIVE MODE")
+        c.api.history().expect(503, "SERVICE_UNAVAILABLE")
+        assert neighbours_down(w) == {"postgresql"}
+        c.change("5GX_BASIC")
+        lock.rollback()
+        lock.close()
+        until(lambda: not neighbours_down(w), 10)
+        c.api.history().expect(200)
+        w.forwarded()
+    finally:
+        w.close()
+
+
 # --- metrics ---
 
 

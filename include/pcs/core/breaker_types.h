@@ -92,6 +92,7 @@ struct breaker_snapshot {
     float failure_rate, slow_call_rate; /* %, -1 below the minimum */
     /* Of the window shown: OPEN shows the one it tripped with. */
     uint64_t buffered, failed, successful, slow, slow_failed, slow_successful;
+    uint64_t consecutive;   /* failures in a row since the last entry into a state */
     uint64_t not_permitted; /* rejections of this window; 0 on entering any state except OPEN */
     uint64_t open_for_ns;   /* OPEN: time left; otherwise 0 */
     uint64_t since_ns;      /* monotonic time of the last entry into a state */

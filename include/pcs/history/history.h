@@ -40,8 +40,9 @@ struct history *history_start(const struct history_config *config, struct journa
  * time though PostgreSQL hangs; only an answer of the journal is waited for without limit, so call it before
  * journal_close(). While PostgreSQL is down one more attempt is made, no waiting. NULL: nothing to do. */
 void history_stop(struct history *h, uint32_t grace_ms);
-/* Any thread: is the worker's connection usable (health)? False until PostgreSQL has taken what there was: a
- * connection alone, without schema or rights, does not count. */
+/* Any thread: does PostgreSQL take rows and answer queries (health)? False until it has taken what there was: a connection
+ * alone, without schema or rights, does not count; and while the queries' connection cannot be made, or queries fail one
+ * after the other. */
 bool history_up(const struct history *h);
 
 enum history_status {

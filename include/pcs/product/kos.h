@@ -43,6 +43,9 @@ void kos_gates_free(struct kos_gates *gates);
 /* Takes over reloadable limits and thresholds. */
 bool kos_gates_reload(struct kos_gates *gates, const struct kos_config *config, char *err, size_t errlen);
 
+/* For health: false while a breaker is not through with an outage (open, or still probing), or an operation's last calls
+ * all failed, which is known before its breaker has seen enough of them to open. Any thread. */
+bool kos_gates_up(const struct kos_gates *gates);
 /* For metrics_on_scrape(kos_gates_collect, gates): gauges and counters of the bulkheads. One thread
  * at a time, one that called metrics_thread_init(). */
 void kos_gates_collect(void *gates);
