@@ -290,7 +290,8 @@ stack_end() {
 stack_urls() {
     title "where things are"
     cat <<END
-  web page         $GATEWAY/
+  web page         $GATEWAY/   (user01 … user13, noperm: password1!, admin: admin1234!)
+  API, described   $GATEWAY/docs
   gateway          $GATEWAY/product/…   $GATEWAY/api/v1/products/…
   service          http://127.0.0.1:$PCS_SERVICE_PORT   (health: /health/ready, numbers: /metrics, API: /openapi.json)
   simulators       KOS $KOS   MVNO AP $MVNO   auth $AUTH   (control: tests/sim/README.md)
