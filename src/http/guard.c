@@ -278,6 +278,16 @@ static bool pool_suffices(const struct request *rq, const struct walk *w, size_t
     return head + w->cookie_bytes + entries * INDEX_ENTRY + REPLY_HEAD_ROOM <= POOL_SIZE;
 }
 
+bool guard_query_fits(const char *uri)
+{
+    const char *query = strchr(uri, '?');
+    size_t entries = query ? 1 : 0;
+    for (const char *p = query; p && *p; p++) {
+        entries += *p == '&';
+    }
+    return strlen(uri) + entries * INDEX_ENTRY + REPLY_HEAD_ROOM <= POOL_SIZE;
+}
+
 const char *guard_check(struct request *rq, const char *version, bool *too_large)
 {
     struct walk w = {.rq = rq};

@@ -77,6 +77,7 @@ struct conn {
     bool expired;      /* cut by a deadline */
     bool unread;       /* answered before its body: bytes may still come (linger.c) */
     bool peer_closed;  /* the client has closed its sending side (watch.c) */
+    bool too_large;    /* its request line asks for more than the pool has */
     bool to_kick;      /* in server->kicks */
     bool gateway;      /* many customers come through it, or it is a Unix socket: no limits by address */
     bool holds, rated; /* counts among its address's connections; its requests are counted */
@@ -166,6 +167,9 @@ bool request_admit(struct request *rq, const char *version);
 /* The slot of a header in request.known; -1: none. */
 int guard_known(const char *name, size_t len);
 const char *guard_check(struct request *rq, const char *version, bool *too_large);
+/* Does the index of this raw target's parameters fit into the connection's pool? False: nothing but 431 can come of it.
+ */
+bool guard_query_fits(const char *uri);
 
 /* negotiate.c */
 bool negotiate_english(const char *accept_language);
@@ -195,6 +199,8 @@ void deadline_sweep(uv_timer_t *timer);
 int watch_open(struct http_server *s);
 void watch_add(struct conn *c);
 void watch_forget(struct conn *c);
+/* After libmicrohttpd's next run: it sees the end of the input, whatever the client does. */
+void watch_cut(struct conn *c);
 void watch_kick(struct http_server *s);
 void watch_events(uv_poll_t *poll, int status, int events);
 

@@ -61,7 +61,7 @@ void refuse_silent_end(const struct conn *c)
         (received = tcp_unanswered_bytes(c->fd)) == 0) {
         return;
     }
-    bool large = c->lost_status ? c->lost_status == 431 : received > LARGE_HEAD;
+    bool large = c->lost_status ? c->lost_status == 431 : c->too_large || received > LARGE_HEAD;
     if (c->lost_status && c->lost_status != 431 && c->lost_status != 400) {
         return;
     }

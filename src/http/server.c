@@ -123,6 +123,10 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
         request_finish(c->request, false);
     }
     deadline_set(c, DEADLINE_HEAD);
+    if (!guard_query_fits(uri)) {
+        c->too_large = true;
+        watch_cut(c); /* the library would keep it, waiting for nothing; the refusal is refuse.c's */
+    }
     return request_create(c, mhd, uri);
 }
 

@@ -53,7 +53,7 @@ void http_watch_client(struct http_request *pub, void (*on_gone)(struct http_req
     }
 }
 
-static void kick_later(struct conn *c)
+void watch_cut(struct conn *c)
 {
     struct http_server *s = c->server;
     if (c->to_kick) {
@@ -118,7 +118,7 @@ void watch_events(uv_poll_t *poll, int status, int events)
             rq->pub.on_gone(&rq->pub);
         }
         if (!rq || rq->phase != PHASE_WAIT) {
-            kick_later(c);
+            watch_cut(c);
         }
     }
 }

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import socket
+import weakref
 
 import jsonschema
 import requests
@@ -163,7 +164,10 @@ class Described:
 class Api:
     """Requests of one caller; described: every answer is compared with the OpenAPI text too."""
 
+    alive = weakref.WeakSet()
+
     def __init__(self, url, token=None, described=None, family="core"):
+        Api.alive.add(self)
         self.url, self.token, self.described, self.family = url, token, described, family
         self.session = requests.Session()
         self.session.trust_env = False
