@@ -18,6 +18,7 @@ static const char *const examples[] = {
     "another-secret-that-is-long-enough-for-this",
     "a-new-secret-of-the-issuer-of-more-than-32-bytes",
     "admin-token-of-the-tests-0123456789abcdef",
+    "webhook-secret-of-the-benches-0123456789",
     "redis-password-of-the-tests",
     "service-password",
     "migrate-password",

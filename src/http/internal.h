@@ -4,6 +4,7 @@
 
 #include "pcs/http/http.h"
 
+#include "http/guard.h"
 #include "http/limits.h"
 #include "http/router.h"
 
@@ -19,24 +20,6 @@
 #define REQUEST_INLINE    2048   /* arena bytes inside a request: an ordinary one allocates nothing more */
 #define REQUEST_ARENA_MAX 262144 /* arena bytes of one request, body included */
 #define REQUEST_SPARES    256    /* idle request objects kept by a server */
-
-/* Headers that the service knows: found in the guard's one walk (guard.c). */
-enum known_header {
-    KNOWN_ACCEPT,
-    KNOWN_ACCEPT_LANGUAGE,
-    KNOWN_AUTHORIZATION,
-    KNOWN_CONTENT_LENGTH,
-    KNOWN_CONTENT_TYPE,
-    KNOWN_EXPECT,
-    KNOWN_HOST,
-    KNOWN_IDEMPOTENCY_KEY,
-    KNOWN_ORIGIN,
-    KNOWN_PREFER,
-    KNOWN_TRACEPARENT,
-    KNOWN_TRANSFER_ENCODING,
-    KNOWN_X_REQUEST_ID,
-    KNOWN_COUNT
-};
 
 /* Life of a request (drawn in request.c). */
 enum request_phase { PHASE_LINE, PHASE_BODY, PHASE_RUN, PHASE_WAIT, PHASE_SENT, PHASE_COUNT };
@@ -162,15 +145,6 @@ void request_spares_free(struct http_server *s);
  * may go on to its handler. True: the answer must go out now, before the body. */
 bool request_admit(struct request *rq, const char *version);
 
-/* guard.c: guard_check() walks the head once, fills known[]. NULL when it is sound, else what is wrong;
- * *too_large: 431. */
-/* The slot of a header in request.known; -1: none. */
-int guard_known(const char *name, size_t len);
-const char *guard_check(struct request *rq, const char *version, bool *too_large);
-/* Does the index of this raw target's parameters fit into the connection's pool? False: nothing but 431 can come of it.
- */
-bool guard_query_fits(const char *uri);
-
 /* negotiate.c */
 bool negotiate_english(const char *accept_language);
 bool negotiate_problem_json(const char *accept);
@@ -199,8 +173,7 @@ void deadline_sweep(uv_timer_t *timer);
 int watch_open(struct http_server *s);
 void watch_add(struct conn *c);
 void watch_forget(struct conn *c);
-/* After libmicrohttpd's next run: it sees the end of the input, whatever the client does. */
-void watch_cut(struct conn *c);
+void watch_cut(struct conn *c); /* soon it sees the end of its input */
 void watch_kick(struct http_server *s);
 void watch_events(uv_poll_t *poll, int status, int events);
 

@@ -142,7 +142,7 @@ class Rig:
             self.journals += 1
             journal = os.path.join(self.folder, f"journal-{self.journals}")
         os.makedirs(journal, exist_ok=True)
-        env = {"KOS_BASE_URL": self.kos.url if self.kos else "http://127.0.0.1:1", "JWT_SECRET": tokens.SECRET,
+        env = {**world.EXAMPLES, "KOS_BASE_URL": self.kos.url if self.kos else "http://127.0.0.1:1", "JWT_SECRET": tokens.SECRET,
                "JWT_ISSUER": tokens.ISSUER, "JOURNAL_PATH": journal, "SERVER_THREADS": "1",
                "DB_MIGRATIONS": os.path.join(os.path.dirname(__file__), "..", "..", "..", "sql")}
         if self.redis:
