@@ -50,6 +50,15 @@ static int64_t days_from_civil(int year, int month, int day)
     return era * 146097 + doe - 719468;
 }
 
+/* The times that have a text: whole days within them, so that no sum below runs over. */
+#define YEAR_0_MS    (-62167219200000) /* 0000-01-01T00:00:00Z */
+#define YEAR_9999_MS 253402300799999   /* 9999-12-31T23:59:59.999Z */
+
+static int64_t clamp(int64_t unix_ms)
+{
+    return unix_ms < YEAR_0_MS ? YEAR_0_MS : unix_ms > YEAR_9999_MS ? YEAR_9999_MS : unix_ms;
+}
+
 static char *put_digits(char *p, int value, int digits)
 {
     for (int i = digits - 1; i >= 0; i--) {
@@ -63,11 +72,6 @@ static char *put_date(char *p, int64_t days)
 {
     int year, month, day;
     civil_from_days(days, &year, &month, &day);
-    if (year < 0) {
-        year = 0;
-    } else if (year > 9999) {
-        year = 9999;
-    }
     p = put_digits(p, year, 4);
     *p++ = '-';
     p = put_digits(p, month, 2);
@@ -77,6 +81,7 @@ static char *put_date(char *p, int64_t days)
 
 char *clock_format_rfc3339(char out[CLOCK_RFC3339_LEN + 1], int64_t unix_ms)
 {
+    unix_ms = clamp(unix_ms);
     int64_t days = floor_div(unix_ms, DAY_MS);
     int ms = (int)(unix_ms - days * DAY_MS);
     char *p = put_date(out, days);
@@ -95,13 +100,13 @@ char *clock_format_rfc3339(char out[CLOCK_RFC3339_LEN + 1], int64_t unix_ms)
 
 char *clock_format_seoul_date(char out[CLOCK_DATE_LEN + 1], int64_t unix_ms)
 {
-    *put_date(out, floor_div(unix_ms + SEOUL_OFFSET_MS, DAY_MS)) = '\0';
+    *put_date(out, floor_div(clamp(clamp(unix_ms) + SEOUL_OFFSET_MS), DAY_MS)) = '\0';
     return out;
 }
 
 int64_t clock_seoul_midnight(int64_t unix_ms)
 {
-    return floor_div(unix_ms + SEOUL_OFFSET_MS, DAY_MS) * DAY_MS - SEOUL_OFFSET_MS;
+    return floor_div(clamp(unix_ms) + SEOUL_OFFSET_MS, DAY_MS) * DAY_MS - SEOUL_OFFSET_MS;
 }
 
 /* Reads exactly n digits. */

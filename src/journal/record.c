@@ -167,6 +167,14 @@ static bool read_text(sqlite3_stmt *s, int at, const char **to, struct arena *a)
     return *to || !text;
 }
 
+/* A number that is none of ours (a damaged file, or a later version's) tells of no outcome that we know: SENDING, so that
+ * the line stays closed and KOS is asked. */
+static enum change_state read_state(sqlite3_stmt *s, int at)
+{
+    int state = sqlite3_column_int(s, at);
+    return state >= 0 && state < CHANGE_STATES ? (enum change_state)state : CHANGE_SENDING;
+}
+
 bool record_read(sqlite3_stmt *s, int first, struct change_record *r, struct arena *a)
 {
     *r = (struct change_record){0};
@@ -185,7 +193,7 @@ bool record_read(sqlite3_stmt *s, int first, struct change_record *r, struct are
             *(bool *)(void *)member = sqlite3_column_int(s, first + i) != 0;
             break;
         case STATE:
-            *(enum change_state *)(void *)member = (enum change_state)sqlite3_column_int(s, first + i);
+            *(enum change_state *)(void *)member = read_state(s, first + i);
             break;
         }
     }

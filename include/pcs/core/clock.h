@@ -21,7 +21,8 @@ uint64_t clock_mono_ns(void);
 /* Milliseconds since the Unix epoch, UTC. */
 int64_t clock_wall_ms(void);
 
-/* Writes "yyyy-MM-ddTHH:mm:ss.SSSZ" and a NUL. Years outside 0000..9999 are clamped. Returns out. */
+/* Writes "yyyy-MM-ddTHH:mm:ss.SSSZ" and a NUL. What lies outside the years 0000..9999 becomes their
+ * first or last moment. Returns out. */
 char *clock_format_rfc3339(char out[CLOCK_RFC3339_LEN + 1], int64_t unix_ms);
 /* Writes the day in Seoul, "yyyy-MM-dd" and a NUL. Returns out. */
 char *clock_format_seoul_date(char out[CLOCK_DATE_LEN + 1], int64_t unix_ms);

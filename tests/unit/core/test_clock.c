@@ -17,6 +17,18 @@ static const struct {
     {-1, "1969-12-31T23:59:59.999Z", "1970-01-01"},
 };
 
+/* Found by fuzz.row: a journal's row may hold any number. */
+START_TEST(no_number_is_too_large)
+{
+    char text[CLOCK_RFC3339_LEN + 1], day[CLOCK_DATE_LEN + 1];
+    ck_assert_str_eq(clock_format_rfc3339(text, INT64_MIN), "0000-01-01T00:00:00.000Z");
+    ck_assert_str_eq(clock_format_rfc3339(text, INT64_MAX), "9999-12-31T23:59:59.999Z");
+    ck_assert_str_eq(clock_format_seoul_date(day, INT64_MIN), "0000-01-01");
+    ck_assert_str_eq(clock_format_seoul_date(day, INT64_MAX), "9999-12-31");
+    ck_assert_int_lt(clock_seoul_midnight(INT64_MIN), clock_seoul_midnight(INT64_MAX));
+}
+END_TEST
+
 START_TEST(formats)
 {
     char text[CLOCK_RFC3339_LEN + 1], day[CLOCK_DATE_LEN + 1];
@@ -83,6 +95,7 @@ int main(void)
     Suite *s = suite_create("clock");
     TCase *t = tcase_create("times");
     tcase_add_loop_test(t, formats, 0, sizeof instants / sizeof instants[0]);
+    tcase_add_test(t, no_number_is_too_large);
     tcase_add_loop_test(t, reads_rfc3339, 0, sizeof read_cases / sizeof read_cases[0]);
     tcase_add_test(t, reads_days);
     suite_add_tcase(s, t);
