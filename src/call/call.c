@@ -30,20 +30,23 @@ static struct call *call_new(struct call_client *c)
     if (call) {
         TAILQ_REMOVE(&c->spare, call, link);
         c->spare_count--;
-        return call;
+    } else if ((call = calloc(1, sizeof *call)) != NULL) {
+        call->client = c;
+        buf_init(&call->head, CALL_HEAD_MAX);
     }
-    call = calloc(1, sizeof *call);
-    if (!call) {
-        return NULL;
-    }
-    call->client = c;
-    buf_init(&call->head, CALL_HEAD_MAX);
-    call->easy = curl_easy_init();
-    if (!call->easy) {
-        free(call);
-        return NULL;
+    if (call && !call->easy && !(call->easy = curl_easy_init())) {
+        call_delete(call);
+        call = NULL;
     }
     return call;
+}
+
+/* Before 8.3.0 an easy handle remembers the last header line of the answer before, freed by then: an answer that begins
+ * with a folded line writes into it (curl issues 11101 and 11620; found by tests/fuzz). Connections are the multi
+ * handle's, so a new handle costs no more than its memory. */
+static bool easy_reusable(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080300;
 }
 
 static void trim(struct buf *b)
@@ -65,6 +68,10 @@ static void call_recycle(struct call *call)
     }
     trim(&call->body);
     trim(&call->answer);
+    if (!easy_reusable()) {
+        curl_easy_cleanup(call->easy);
+        call->easy = NULL;
+    }
     TAILQ_INSERT_HEAD(&c->spare, call, link);
     c->spare_count++;
 }
