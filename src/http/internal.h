@@ -79,6 +79,7 @@ struct request {
     const char *query;              /* raw, after '?'; NULL: none */
     const char *known[KNOWN_COUNT]; /* values in the connection's memory (or the arena, when joined) */
     size_t uri_len;
+    uintptr_t raw_uri;     /* where it stands in the connection's memory: to compare with, never to read */
     size_t content_length; /* valid when has_length; cut at SIZE_MAX */
     char *body;            /* being filled; NULL: what comes is thrown away */
     size_t body_filled;
