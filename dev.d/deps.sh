@@ -4,7 +4,7 @@
 DEPS_BUILD='build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev libhiredis-dev libuv1-dev libpq-dev
     libcjson-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev uthash-dev check'
 DEPS_RUN='redis-server redis-tools postgresql postgresql-client nginx-light curl jq openssl ca-certificates procps'
-DEPS_CHECK='clang clang-format clang-tidy cppcheck llvm valgrind wrk git docker-compose'
+DEPS_CHECK='clang clang-format clang-tidy libclang-rt-14-dev cppcheck llvm valgrind wrk git docker-compose'
 
 # deps_list build|run|test|check|all: each with those before it, for `./dev build`, `up`, `test` and `check`.
 deps_list() {

@@ -11,4 +11,7 @@ run_script() {
 
 run_bench() { run_script bench "$@"; }
 run_crash() { run_script crash "$@"; }
-run_fuzz() { run_script fuzz "$@"; }
+run_fuzz() { # it makes builds of its own
+    deps_ensure check
+    exec tests/fuzz/run.sh "$@"
+}
