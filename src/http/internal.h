@@ -78,10 +78,9 @@ struct request {
     struct MHD_Response *response;  /* the answer, until it is queued */
     const char *query;              /* raw, after '?'; NULL: none */
     const char *known[KNOWN_COUNT]; /* values in the connection's memory (or the arena, when joined) */
-    size_t uri_len;
-    uintptr_t raw_uri;     /* where it stands in the connection's memory: to compare with, never to read */
-    size_t content_length; /* valid when has_length; cut at SIZE_MAX */
-    char *body;            /* being filled; NULL: what comes is thrown away */
+    size_t uri_len, raw_uri;        /* raw_uri: the address where it stood, to compare with, never to read */
+    size_t content_length;          /* valid when has_length; cut at SIZE_MAX */
+    char *body;                     /* being filled; NULL: what comes is thrown away */
     size_t body_filled;
     size_t series;    /* metrics: index of the route, METRICS_UNMATCHED without one */
     unsigned allowed; /* 405: methods of the path */

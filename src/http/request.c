@@ -98,7 +98,7 @@ struct request *request_create(struct conn *conn, struct MHD_Connection *mhd, co
     rq->pub.context = s->context;
     rq->pub.path = copy;
     rq->uri_len = len;
-    rq->raw_uri = (uintptr_t)uri;
+    rq->raw_uri = (size_t)(uintptr_t)uri;
     rq->conn = conn;
     rq->mhd = mhd;
     rq->series = METRICS_UNMATCHED;
