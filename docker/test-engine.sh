@@ -56,6 +56,8 @@ engine_end() {
     while kill -0 "$ENGINE_PID" 2>/dev/null && ((SECONDS < deadline)); do sleep 0.2; done
     kill -KILL "$ENGINE_PID" 2>/dev/null || true
     wait "$ENGINE_PID" 2>/dev/null || true
+    # what it leaves mounted
+    awk -v below="$TMP/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r -n 1 umount
     [[ -n $KEEP ]] || rm -rf --one-file-system "$DOCKER_ROOT"
 }
 
