@@ -71,7 +71,13 @@ static const struct {
     [KNOWN_PREFER] = {"prefer", 6, TWICE_JOINED},
     [KNOWN_TRACEPARENT] = {"traceparent", 11, TWICE_VOID}, /* W3C: more than one is none */
     [KNOWN_TRANSFER_ENCODING] = {"transfer-encoding", 17, TWICE_WRONG},
+    [KNOWN_X_CUSTOMER_ID] = {"x-customer-id", 13, TWICE_WRONG},
+    [KNOWN_X_LINE_NUMBER] = {"x-line-number", 13, TWICE_WRONG},
     [KNOWN_X_REQUEST_ID] = {"x-request-id", 12, TWICE_VOID},
+    [KNOWN_X_TOKEN_EXPIRES_AT] = {"x-token-expires-at", 18, TWICE_WRONG},
+    [KNOWN_X_USER_ID] = {"x-user-id", 9, TWICE_WRONG},
+    [KNOWN_X_USER_PERMISSIONS] = {"x-user-permissions", 18, TWICE_WRONG},
+    [KNOWN_X_USER_ROLE] = {"x-user-role", 11, TWICE_WRONG},
 };
 
 int guard_known(const char *name, size_t len)

@@ -19,7 +19,13 @@ enum known_header {
     KNOWN_PREFER,
     KNOWN_TRACEPARENT,
     KNOWN_TRANSFER_ENCODING,
+    KNOWN_X_CUSTOMER_ID, /* identity headers: ignored unless auth.header_peers names the peer, never twice */
+    KNOWN_X_LINE_NUMBER,
     KNOWN_X_REQUEST_ID,
+    KNOWN_X_TOKEN_EXPIRES_AT,
+    KNOWN_X_USER_ID,
+    KNOWN_X_USER_PERMISSIONS,
+    KNOWN_X_USER_ROLE,
     KNOWN_COUNT
 };
 

@@ -34,6 +34,7 @@ static const struct {
                            "permissions is neither an array of texts nor text"},
     [FAULT_NO_PERMISSION] = {IDENTITY_FORBIDDEN, OUTCOME_FORBIDDEN, "token lacks PRODUCT_CHANGE"},
     [FAULT_NO_LINE] = {IDENTITY_FORBIDDEN, OUTCOME_FORBIDDEN, "token has no line"},
+    [FAULT_GATEWAY] = {IDENTITY_INVALID, OUTCOME_MALFORMED, "the gateway's identity headers are not usable"},
     [FAULT_NO_MEMORY] = {IDENTITY_ERROR, OUTCOME_ERROR, "no memory"},
 };
 

@@ -210,6 +210,11 @@ void identity_memory_set_verifier(struct identity_memory *m, struct identity_ver
     forget_all(m);
 }
 
+const struct identity_verifier *memory_verifier(const struct identity_memory *m)
+{
+    return m->verifier;
+}
+
 size_t identity_memory_count(const struct identity_memory *m)
 {
     return m->count;

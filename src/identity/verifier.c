@@ -184,3 +184,8 @@ enum fault verifier_check(const struct identity_verifier *v, const char *token, 
         return fault;
     return claims_read(&v->rules, (const char *)payload, payload_len, now_unix_s, out, expires_at);
 }
+
+const struct claim_rules *verifier_rules(const struct identity_verifier *v)
+{
+    return &v->rules;
+}

@@ -9,4 +9,9 @@
 enum fault verifier_check(const struct identity_verifier *v, const char *token, size_t len,
                           int64_t now_unix_s, struct held **out, int64_t *expires_at);
 
+/* The rules for claims; live as long as v. */
+const struct claim_rules *verifier_rules(const struct identity_verifier *v);
+/* memory.c: the verifier in force. */
+const struct identity_verifier *memory_verifier(const struct identity_memory *m);
+
 #endif

@@ -6,6 +6,7 @@
 #include "pcs/change/change.h"
 #include "pcs/delivery/delivery.h"
 #include "pcs/http/http.h"
+#include "pcs/http/peers.h"
 #include "pcs/identity/identity.h"
 
 #include <stdatomic.h>
@@ -13,7 +14,8 @@
 struct api_config {
     int64_t rate, burst;  /* requests a second and at once, of one caller, on POST and DELETE; rate 0: off */
     int64_t rate_callers; /* callers remembered at the most */
-    int64_t read_deadline_ms; /* a read's own deadline, KOS included */
+    int64_t read_deadline_ms;        /* a read's own deadline, KOS included */
+    struct config_list header_peers; /* gateways whose identity headers count */
 };
 extern const struct config_section api_config_section;
 extern struct metric_family *const api_metrics[];
@@ -26,6 +28,7 @@ struct api_shared {
     struct delivery *delivery; /* NULL until the first reactor has made it */
     struct kos_gates *gates;
     struct rate_limiter *limiter;
+    struct http_peers *header_peers;
     _Atomic bool ready;    /* recovery is done */
     _Atomic bool stopping; /* from SIGTERM on: readiness is DOWN */
     _Atomic int redis_links_up;

@@ -92,6 +92,25 @@ enum identity_result identity_authenticate(struct identity_memory *m, const char
                                            const char **reason) __attribute__((warn_unused_result));
 void identity_release(const struct identity *id); /* NULL is fine */
 
+/* ---- from a gateway ---- */
+
+/* What a gateway says of the caller it has checked; NULL: not said. Values as they came. */
+struct identity_headers {
+    const char *user_id;     /* X-User-ID: the subject */
+    const char *user_role;   /* X-User-Role: ADMIN, or anything else */
+    const char *customer_id; /* X-Customer-ID */
+    const char *line_number; /* X-Line-Number */
+    const char *permissions; /* X-User-Permissions, separated by blanks */
+    const char *expires_at;  /* X-Token-Expires-At: Unix seconds */
+};
+/* The identity that a request without a token has, if it comes from a gateway that may say so (auth.header_peers; the
+ * caller has looked). The rules are those of a token's claims. As identity_authenticate(). */
+enum identity_result identity_from_gateway(struct identity_memory *m, const struct identity_headers *h,
+                                           int64_t now_unix_s, const struct identity **out,
+                                           const char **reason) __attribute__((warn_unused_result));
+/* Is the token's bearer the one whom the gateway has checked? True also when it named nobody. */
+bool identity_agrees(const struct identity *id, const char *user_id);
+
 /* ---- lines ---- */
 
 /* Whether the caller may act on that (normalised) line: one of the token's, or any for ADMIN. */

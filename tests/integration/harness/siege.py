@@ -63,9 +63,9 @@ class Siege:
         body = ('{"lineNumber":"%s","currentProductCode":"LTE_BASIC","targetProductCode":"LTE_PLUS"}' % self.victim.line).encode()
         return request_bytes("POST", "/request", self.victim.token, body, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
 
-    def on_purpose(self, rows):
+    def on_purpose(self, rows, service=None):
         """A test made a change that ends in the history, without an order and without an event."""
-        self.world.forwarded(service=self.service)
+        self.world.forwarded(service=service or self.service)
         self.seen["rows"] += rows
 
     def nothing_was_ordered(self):
