@@ -14,11 +14,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from lib import pair, points, rounds, trials  # noqa: E402
+from lib import gateway, pair, points, rounds, trials  # noqa: E402
 from lib.rig import Session  # noqa: E402
 
-PARTS = ["points", "trials", "pair", "random"]
-MODULES = {"trial": trials, "pair": pair, "round": rounds}
+PARTS = ["points", "trials", "pair", "gateway", "random"]
+MODULES = {"trial": trials, "pair": pair, "gateway": gateway, "round": rounds}
 
 
 class Tally:
@@ -158,7 +158,7 @@ def kill_everywhere(options, tally, pool, numbers, chosen, passes):
 def tasks_of(options, part):
     if part == "random":
         return [("round", options.seed, n, options.quick) for n in range(options.first, options.first + options.rounds)]
-    kind = {"trials": "trial", "pair": "pair"}[part]
+    kind = {"trials": "trial"}.get(part, part)
     return [(kind, name, options.seed) for name in MODULES[kind].names(options.quick)
             if not options.trial or name in options.trial]
 

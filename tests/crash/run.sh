@@ -1,9 +1,10 @@
 #!/bin/sh
-# The crash tests: run.sh [--quick] [--rounds N] [--seed S] [--only points|trials|pair|random] …  (--help: all of them)
+# The crash tests: run.sh [--quick] [--rounds N] [--seed S] [--only points|trials|pair|gateway|random] …  (--help: all of them)
 #
 #   points   kill -9 at every failpoint, in every scenario that passes it
 #   trials   time stands still, the clock steps, the disk is full or fails, PostgreSQL dies in a commit, …
 #   pair     two instances on one Redis and one PostgreSQL, one killed in mid-load
+#   gateway  two instances behind the real gateway, one killed or scaled down in mid-load, and retired
 #   random   load, kill -9 and broken neighbours at random; a seed repeats a round's script
 #
 # After each: nothing lost, nothing applied twice, everything told (lib/invariants.py), from KOS's, MVNO AP's and

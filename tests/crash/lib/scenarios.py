@@ -11,6 +11,8 @@ import uuid
 
 from .rig import PRODUCTS, Subscriber, pause, until
 
+from harness.admin import Admin, socket_of  # noqa: E402
+
 
 class Scenario:
     kind = "plain"
@@ -487,10 +489,36 @@ class Shutdown(Scenario):
             self.w.service.boot()
 
 
+class Retired(Scenario):
+    """The slot is given up while an order is at KOS: the mark is there only when nothing is left, whenever it dies."""
+
+    def act(self):
+        self.fault("delay", phase="before", delayMs=200, count=1)
+        self.attempt = self.ask(asynchronous=True)
+        try:
+            Admin(socket_of(self.w.service)).post("/admin/retire", {"actor": "crash"})
+        except OSError:
+            return  # it has died
+        if self.w.service.process.wait(20) == 0:
+            assert os.path.exists(self.mark()), "it ended, but its slot is not marked"
+            self.w.service.check_log()
+            self.w.service.boot()
+            assert not os.path.exists(self.mark()), "in use, but marked as given up"
+
+    def mark(self):
+        return os.path.join(self.w.service.env["JOURNAL_PATH"], "0", "retired")
+
+    def heal(self):
+        if self.w.service.dead() and os.path.exists(self.mark()):
+            run = self.w.run("retire", "--slot", "0", env=self.w.service.env)
+            assert "retired already" in run.stdout, run
+        super().heal()
+
+
 ALL = [SyncChange, AsyncChange, Invalid, Refused, DoubtApplied, DoubtNotApplied, Repeated, RepeatedAfterEffect, LateEffect,
        SyncWithoutKey, Outage, NotSent, Cancelled, CancelRace, Held, HeldCancelled, Expired, HeldInvalid, Elsewhere,
        StaleHold, RecoverDoubt, RecoverHeld, RecoverUntold, RedisOut, Undelivered, Poison, FirstStart, BrokenDisk,
-       BrokenDiskAtOutcome, Shutdown]
+       BrokenDiskAtOutcome, Shutdown, Retired]
 
 # The worlds that they need: settings, whether KOS recognises repeats, and what is preloaded.
 KINDS = {
