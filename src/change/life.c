@@ -142,7 +142,7 @@ void change_let_go(struct change *c)
     if (c->claimed && !c->durable) {
         release_claim(c);
     }
-    if (c->held && over) {
+    if (c->has_line_key && over) {
         char key[KEY_MAX];
         redis_key_line(key, c->rec.line);
         hold_release(svc->redis, key, c->rec.request_id);
@@ -264,7 +264,7 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
         }
         return false;
     }
-    c->owned = c->durable = c->answered = c->recovered = c->held = true;
+    c->owned = c->durable = c->answered = c->recovered = c->has_line_key = true;
     c->in.async = true;
     svc->recovered_active++;
     log_info("change.taken_up", log_str("requestId", c->rec.request_id), log_line("line", c->rec.line),

@@ -3,6 +3,7 @@
  *
  * What Redis says of an open change may be old: its instance may have ended between the outcome and telling
  * Redis. So PostgreSQL is asked too, and what Redis said is the answer only if it does not know the change. */
+#include "change/machine.h"
 #include "change/record_json.h"
 #include "change/service.h"
 
@@ -160,6 +161,39 @@ struct cancelling {
     void *arg;
 };
 
+/* To whoever works on it in this process. */
+struct cancel_note {
+    struct msg msg;
+    struct change_service *owner;
+    char request_id[UUID_LEN + 1];
+};
+
+static void on_cancel_note(struct msg *m)
+{
+    struct cancel_note *n = (struct cancel_note *)m;
+    struct change *c = n->owner->destroying ? NULL : n->owner->changes;
+    while (c && (!c->rec.request_id || strcmp(c->rec.request_id, n->request_id) != 0)) {
+        c = c->next;
+    }
+    if (c) {
+        change_was_cancelled(c);
+    }
+    free(n);
+}
+
+/* Without memory it finds out by itself, when it is to be sent. */
+static void tell_owner(struct change_service *svc, const char *request_id)
+{
+    struct cancel_note *n = calloc(1, sizeof *n);
+    if (n) {
+        n->msg.deliver = on_cancel_note;
+        memcpy(n->request_id, request_id, UUID_LEN);
+        if (!owned_post(svc->shared, request_id, &n->msg, &n->owner)) {
+            free(n);
+        }
+    }
+}
+
 static void on_cancelled(struct journal_op *op)
 {
     struct cancelling *k = op->arg;
@@ -173,6 +207,7 @@ static void on_cancelled(struct journal_op *op)
         change_count_result(&k->record);
         tell_shared(k->svc, &k->record, true);
         waiters_notify(k->svc->shared, k->record.request_id);
+        tell_owner(k->svc, k->record.request_id);
     }
     k->done(k->arg, op->status, shown);
     FAILPOINT("change.cancel_answered");

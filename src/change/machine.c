@@ -22,6 +22,11 @@
  *                     |          | told here                     settled              |     repeats) -> ORDER
  *                     '---------------------------------------------------------------'
  *
+ * Not drawn: CHECK -> OUTCOME (an accepted change fails when it is looked at again), LOAD -> LOAD (OUTAGE_MODE=hold:
+ * on what is cached) and LOAD -> RETRY, RETRY -> OUTCOME (expired), INTENT -> OUTCOME (told 503 meanwhile), SEND -> LOAD
+ * and SEND -> RETRY, REPEAT -> DOUBT, OUTCOME -> OUTCOME (the journal could not take it); and the ends of what somebody
+ * else has ended (SEND, OUTCOME, DOUBT -> END) or the process puts down (RETRY, DOUBT, ASK, REPEAT -> END).
+ *
  * Durable before sent: ORDER is entered from an INTENT or SEND that the journal has committed (or, as a repeat of
  * such an order, from REPEAT), and from nowhere else. Outcome before answer: "completed" and "refused" are told from
  * DROP, after OUTCOME is on disk. Each phase has a begin function, which starts its work, and a finish function,
@@ -53,11 +58,11 @@ static const unsigned legal_next[PHASES] = {
     [PHASE_LOAD] = TO(LOAD) | TO(CHECK) | TO(RETRY) | TO(END),
     [PHASE_CHECK] = TO(ADMIT) | TO(INTENT) | TO(RECORD) | TO(OUTCOME) | TO(END),
     [PHASE_RECORD] = TO(END),
-    [PHASE_ADMIT] = TO(INTENT) | TO(SEND) | TO(RETRY) | TO(OUTCOME) | TO(END),
+    [PHASE_ADMIT] = TO(INTENT) | TO(SEND) | TO(RETRY) | TO(END),
     [PHASE_INTENT] = TO(ORDER) | TO(ADMIT) | TO(RETRY) | TO(LOAD) | TO(OUTCOME) | TO(END),
     [PHASE_SEND] = TO(ORDER) | TO(LOAD) | TO(RETRY) | TO(END),
     [PHASE_ORDER] = TO(OUTCOME) | TO(DOUBT),
-    [PHASE_OUTCOME] = TO(DROP) | TO(DOUBT) | TO(RETRY) | TO(OUTCOME) | TO(END),
+    [PHASE_OUTCOME] = TO(DROP) | TO(OUTCOME) | TO(END),
     [PHASE_DROP] = TO(END),
     [PHASE_RETRY] = TO(RETRY) | TO(LOAD) | TO(OUTCOME) | TO(END),
     [PHASE_DOUBT] = TO(ASK) | TO(END),
@@ -214,7 +219,7 @@ enum phase change_end_unavailable(struct change *c, const char *reason)
     bool tell = !c->answered && !c->abandoned;
     change_answer(c, VERDICT_KOS_UNAVAILABLE, reason);
     if (tell) {
-        tell_outage(c->svc, &c->rec);
+        tell_outage(c->svc, &c->rec, c->phase == PHASE_ADMIT || c->order_looks_out);
     }
     return PHASE_END;
 }
@@ -294,6 +299,13 @@ void change_time_up(struct change *c)
         tell_answered(c->svc, c->rec.request_id, 202);
         shown.first_status = 202;
         tell_shared(c->svc, &shown, true);
+    } else if (c->phase ==
+               PHASE_RECORD) { /* the pre-check has failed: that is true whether it is on disk yet or not */
+        struct change_answer a = {.verdict = VERDICT_INVALID,
+                                  .record = &c->rec,
+                                  .checks = &c->checks,
+                                  .reason = "pre-check failed; not recorded when the time was up"};
+        change_answer_with(c, &a);
     } else {
         c->abandoned = true;
         change_answer(c,
@@ -325,6 +337,14 @@ bool change_put_down(struct change *c)
         return true;
     }
     return false;
+}
+
+void change_was_cancelled(struct change *c)
+{
+    if (c->phase == PHASE_RETRY && !c->in_flight) {
+        c->rec.state = CHANGE_CANCELLED;
+        drive(c, PHASE_END);
+    }
 }
 
 bool change_ask_now(struct change *c)

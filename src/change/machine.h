@@ -23,6 +23,8 @@ enum phase change_not_sent(struct change *c, const char *why);
 /* Lets go of a change that only waits, in the journal's care; a caller that still waits is told how it stands. False:
  * it is in the middle of something. */
 bool change_put_down(struct change *c);
+/* Somebody has cancelled it (JOURNAL_CANCEL): one that only waits ends now, not when KOS is back. */
+void change_was_cancelled(struct change *c);
 /* In doubt: the next inquiry is made now. False: it is in no doubt. */
 bool change_ask_now(struct change *c);
 const char *change_phase_name(enum phase p);
@@ -59,8 +61,8 @@ void change_ended(struct change *c);
 /* Fills c->event for the outcome that the record is in, once; leaves it empty when nobody is to be told. False: no
  * memory now, try again. */
 bool change_make_event(struct change *c);
-/* The journal could not take the outcome: the same phase again after a while. */
-enum phase change_again_later(struct change *c, enum phase same);
+/* The journal could not take the outcome: the same phase again after a while. The caller returns PHASE_WAIT. */
+void change_again_later(struct change *c);
 /* The journal says that somebody else has ended it: tell what is on disk, and end. */
 enum phase change_settled_elsewhere(struct change *c);
 int64_t change_retry_delay_ms(struct change *c);

@@ -85,10 +85,12 @@ bool change_kos_looks_out(struct change *c)
 {
     uint64_t wait = 0, longest = 0;
     bool out = false;
+    c->order_looks_out = false;
     const enum kos_operation needed[] = {KOS_INQUIRY, KOS_CHANGE};
     for (size_t i = 0; i < 2; i++) {
         if (!gate_looks_open(kos_gate(c->svc->kos, needed[i]), &wait)) {
             out = true;
+            c->order_looks_out |= needed[i] == KOS_CHANGE;
             longest = wait > longest ? wait : longest;
         }
     }
@@ -104,7 +106,7 @@ enum phase phase_hold_finish(struct change *c)
     if (c->foreign_id[0]) {
         return PHASE_ELSEWHERE;
     }
-    if (c->hold_answer == HOLD_UNKNOWN) {
+    if (c->line_key == LINE_KEY_UNKNOWN) {
         metric_add(&change_unguarded, 0, 1);
     }
     if (same_product(c)) {
@@ -114,7 +116,7 @@ enum phase phase_hold_finish(struct change *c)
         if (!may_hold(c)) {
             return change_end_unavailable(c, "breaker open");
         }
-        c->holding = true;
+        c->on_cached = true;
     }
     return PHASE_LOAD;
 }
@@ -170,12 +172,12 @@ enum phase phase_load_finish(struct change *c)
     if (c->abandoned) {
         return PHASE_END;
     }
-    if (c->holding) {
+    if (c->on_cached) {
         return PHASE_CHECK; /* as far as what is cached allows */
     }
     if (c->customer_answer == STORE_UNAVAILABLE || c->catalogue_failed) {
         if (may_hold(c)) {
-            c->holding = true;
+            c->on_cached = true;
             return PHASE_LOAD;
         }
         return c->durable ? PHASE_RETRY : change_end_unavailable(c, c->load_reason);
@@ -198,7 +200,7 @@ static enum phase fail_accepted(struct change *c, const char *why)
 enum phase phase_check_begin(struct change *c)
 {
     const struct product *target = c->catalogue ? catalogue_find(c->catalogue, c->rec.target_code) : NULL;
-    if (c->holding && (c->customer_answer == STORE_UNAVAILABLE || c->catalogue_failed)) {
+    if (c->on_cached && (c->customer_answer == STORE_UNAVAILABLE || c->catalogue_failed)) {
         return PHASE_INTENT; /* nothing cached to check it against: it is checked before it is sent */
     }
     if (c->customer_answer == STORE_UNKNOWN_LINE) {

@@ -28,7 +28,7 @@ enum phase phase_retry_begin(struct change *c)
 /* Held changes do not trample a carrier that has just come back: each takes its turn. */
 enum phase phase_retry_finish(struct change *c)
 {
-    c->holding = false;
+    c->on_cached = false;
     if (change_kos_looks_out(c)) {
         c->paced = false;
         return PHASE_RETRY;

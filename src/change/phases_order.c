@@ -39,10 +39,10 @@ enum phase phase_intent_begin(struct change *c)
     }
     if (c->in.async) {
         c->rec.state = CHANGE_ACCEPTED;
-        c->rec.held = c->holding;
+        c->rec.held = c->on_cached;
         c->rec.expires_at = now + c->svc->config->max_hold_ms;
         c->rec.first_status = 202;
-        if (c->holding) {
+        if (c->on_cached) {
             c->rec.loaded_at = now; /* nothing is sent on what was loaded: it is loaded again before SEND */
         }
     } else {
@@ -191,7 +191,8 @@ enum phase phase_outcome_begin(struct change *c)
         c->rec.first_status = c->rec.state == CHANGE_NOT_SENT ? 503 : denied ? 409 : 200;
     }
     if (!change_make_event(c)) {
-        return change_again_later(c, PHASE_OUTCOME); /* nothing is settled untold */
+        change_again_later(c); /* nothing is settled untold */
+        return PHASE_WAIT;
     }
     return change_submit_op(c, JOURNAL_OUTCOME);
 }
@@ -214,7 +215,8 @@ enum phase phase_outcome_finish(struct change *c)
     log_error("change.outcome_not_stored", log_str("requestId", c->rec.request_id),
               log_str("status", journal_status_name(c->op.status)));
     change_time_up(c);
-    return change_again_later(c, PHASE_OUTCOME);
+    change_again_later(c);
+    return PHASE_WAIT;
 }
 
 /* ---- DROP: the cached customer is deleted before the answer, if Redis can be reached ---- */

@@ -107,6 +107,9 @@ void change_service_recover_more(struct change_service *svc)
     rec->op.limit = RECOVERY_PAGE;
     rec->op.after_id = rec->after[0] ? rec->after : NULL;
     rec->in_flight = journal_submit(&rec->op);
+    if (!rec->in_flight) { /* the queue is full: nobody else would ask again for the first page */
+        uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
+    }
 }
 
 void change_service_recover(struct change_service *svc, void (*ready)(void *arg, bool ok), void *arg)
@@ -130,6 +133,7 @@ struct forward {
     struct journal_op op;
     struct change_service *svc;
     size_t waiting;
+    uint64_t added; /* bypass_added() before the list was asked for */
     bool failed;
 };
 
@@ -148,7 +152,8 @@ static void forward_end(struct forward *f)
 {
     struct change_service *svc = f->svc;
     bool again = svc->forward_again && !f->failed && !svc->destroying;
-    if (f->failed && !svc->destroying) { /* Redis, or its breaker, was not ready for all of them */
+    /* Redis, or its breaker, was not ready for all of them; or no line is believed until none is left */
+    if ((f->failed || bypass_holds_all()) && !svc->destroying) {
         uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
     }
     svc->forwarding = svc->forward_again = false;
@@ -184,6 +189,9 @@ static void on_invalid_page(struct journal_op *op)
     struct change_service *svc = f->svc;
     FAILPOINT("invalidation.listed");
     f->waiting = 1;
+    if (op->status == JOURNAL_OK && op->invalid_count == 0) {
+        bypass_none_since(f->added);
+    }
     if (op->invalid_count == INVALIDATION_PAGE) {
         svc->forward_again = true;
     }
@@ -221,6 +229,7 @@ void change_service_forward_invalidations(struct change_service *svc)
         return;
     }
     f->svc = svc;
+    f->added = bypass_added();
     journal_op_init(&f->op, svc->journal, JOURNAL_INVALIDATIONS, &svc->reactor->inbox, on_invalid_page, f);
     f->op.limit = INVALIDATION_PAGE;
     svc->forwarding = true;

@@ -79,17 +79,19 @@ struct change {
     const char *loaded_code;  /* the line's product at KOS; NULL: unknown */
     struct kos_call_note notes[CHANGE_NOTES_MAX];
     size_t note_count, notes_told;
-    bool answered;  /* the caller has had its answer (or there never was one: recovery) */
-    bool abandoned; /* caller gone or time up before the intent: end as soon as the children allow */
-    bool durable;   /* the journal has it open */
-    bool in_flight; /* an operation of ours is in the journal's queue */
-    bool claimed;   /* the journal's claim in memory is ours */
-    bool held;      /* the Redis line key is ours */
-    bool recovered; /* taken up from the journal, not from a request */
-    bool holding;   /* KOS is out: what is cached has to do for the pre-check */
-    bool paced;     /* has its turn among the held changes that are looked at again */
+    bool answered;     /* the caller has had its answer (or there never was one: recovery) */
+    bool abandoned;    /* caller gone or time up before the intent: end as soon as the children allow */
+    bool durable;      /* the journal has it open */
+    bool in_flight;    /* an operation of ours is in the journal's queue */
+    bool claimed;      /* the journal's claim in memory is ours */
+    bool has_line_key; /* the line's key in Redis is ours */
+    bool recovered;    /* taken up from the journal, not from a request */
+    bool
+        on_cached; /* KOS is out and OUTAGE_MODE=hold: what is cached has to do for the pre-check (then rec.held) */
+    bool paced; /* has its turn among the held changes that are looked at again */
     bool counted_held;
     bool owned;
+    bool order_looks_out; /* the breaker of orders would refuse, when it was looked at */
     int reloads;
     int64_t attempts;   /* orders sent under this id */
     int64_t retries;    /* back-off of RETRY and of a refused OUTCOME */
@@ -101,7 +103,11 @@ struct change {
     struct journal_event event;
     struct redis_call *hold_call, *idem_call;
     bool idem_known;
-    enum { HOLD_UNKNOWN, HOLD_OURS, HOLD_FOREIGN } hold_answer;
+    enum {
+        LINE_KEY_UNKNOWN,
+        LINE_KEY_OURS,
+        LINE_KEY_FOREIGN
+    } line_key;                    /* what HOLD, which asks for the line's key, was told */
     char foreign_id[UUID_LEN + 1]; /* the change that has the line or the key, on another instance */
     bool foreign_is_key;
     struct change_record foreign; /* what Redis knows of it; request_id NULL: nothing */
@@ -142,7 +148,7 @@ void tell_calls(struct change_service *svc, const char *request_id, const struct
                 size_t count, int64_t attempt);
 void tell_invalidated(struct change_service *svc, const char *line, int64_t generation);
 /* A refusal because KOS is out: recorded after the answer, best effort, once per line and outage. */
-void tell_outage(struct change_service *svc, const struct change_record *record);
+void tell_outage(struct change_service *svc, const struct change_record *record, bool orders);
 /* req:{id} and idem:{hash} in Redis, best effort. */
 void tell_shared(struct change_service *svc, const struct change_record *record, bool with_key);
 void redis_key_line(char out[KEY_MAX], const char *line);

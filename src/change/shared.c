@@ -37,7 +37,7 @@ struct change_shared {
     struct owned *owned;
     struct watched *watched;
     struct told *told;
-    _Atomic bool outage;
+    _Atomic bool outage, orders_out;
     uint64_t next_turn_ns;
 };
 
@@ -232,7 +232,7 @@ void change_watch_cancel(struct change_watch *w)
     free(w);
 }
 
-bool outage_first(struct change_shared *s, const char *line)
+bool outage_first(struct change_shared *s, const char *line, bool orders)
 {
     struct told *found, *t = calloc(1, sizeof *t);
     if (!t) {
@@ -241,6 +241,9 @@ bool outage_first(struct change_shared *s, const char *line)
     memcpy(t->line, line, LINE_LEN);
     pthread_mutex_lock(&s->lock);
     atomic_store(&s->outage, true);
+    if (orders) {
+        atomic_store(&s->orders_out, true);
+    }
     HASH_FIND_STR(s->told, t->line, found);
     bool first = !found && HASH_COUNT(s->told) < OUTAGE_LINES_MAX;
     if (first) {
@@ -254,14 +257,15 @@ bool outage_first(struct change_shared *s, const char *line)
     return first;
 }
 
-void outage_over(struct change_shared *s)
+void outage_over(struct change_shared *s, bool orders)
 {
     struct told *all, *t, *next;
-    if (!atomic_load_explicit(&s->outage, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&s->outage, memory_order_relaxed) || (s->orders_out && !orders)) {
         return;
     }
     pthread_mutex_lock(&s->lock);
     atomic_store(&s->outage, false);
+    atomic_store(&s->orders_out, false);
     all = s->told;
     s->told = NULL;
     pthread_mutex_unlock(&s->lock);

@@ -31,11 +31,12 @@ void waiters_notify(struct change_shared *s, const char *request_id);
 void waiters_wake_all(struct change_shared *s);
 
 /* --- one record and one event per line and outage (CONTRACT.md 3, system-unavailable) --- */
-/* True for the first refusal of this line in the present outage. Bounded: past 65 536 lines nobody is the
- * first. */
-bool outage_first(struct change_shared *s, const char *line);
-/* KOS has answered: the outage, if there was one, is over. Cheap when there was none. */
-void outage_over(struct change_shared *s);
+/* True for the first refusal of this line in the present outage. orders: it is orders that KOS does not take. Bounded:
+ * past 65 536 lines nobody is the first. */
+bool outage_first(struct change_shared *s, const char *line, bool orders);
+/* KOS has answered an inquiry, or an order: the outage, if there was one, is over. One of orders is not ended by an
+ * inquiry that succeeds. Cheap when there was none. */
+void outage_over(struct change_shared *s, bool orders);
 
 /* --- held changes go out at a set pace when KOS is back --- */
 /* Takes the next turn of rate a second; how long to wait for it, in ms. Any thread. */

@@ -54,9 +54,13 @@ static struct tell *tell_new(struct change_service *svc, enum journal_verb verb)
     return t;
 }
 
-static void tell_send(struct tell *t)
+/* whole: everything that it says could be copied. */
+static void tell_send(struct tell *t, bool whole)
 {
-    if (!journal_submit(&t->op)) {
+    if (!whole) {
+        log_warn("journal.tell_failed", log_int("verb", t->op.verb), log_str("status", "no memory"));
+    }
+    if (!whole || !journal_submit(&t->op)) {
         tell_free(t);
     }
 }
@@ -67,7 +71,7 @@ void tell_answered(struct change_service *svc, const char *request_id, int statu
     if (t) {
         t->op.change.request_id = arena_strdup(&t->arena, request_id);
         t->op.change.first_status = status;
-        tell_send(t);
+        tell_send(t, t->op.change.request_id != NULL);
     }
 }
 
@@ -79,6 +83,7 @@ void tell_calls(struct change_service *svc, const char *request_id, const struct
         return;
     }
     char *id = arena_strdup(&t->arena, request_id);
+    bool whole = id != NULL;
     for (size_t i = 0; i < count; i++) {
         const struct kos_call_note *n = &notes[i];
         t->calls[i] = (struct journal_call){.request_id = id,
@@ -90,11 +95,12 @@ void tell_calls(struct change_service *svc, const char *request_id, const struct
                                             .http_status = n->http_status,
                                             .milliseconds = n->milliseconds,
                                             .at = n->at};
+        whole &= t->calls[i].result_code != NULL;
     }
     t->op.change.request_id = id;
     t->op.calls_in = t->calls;
     t->op.calls_in_count = count;
-    tell_send(t);
+    tell_send(t, whole);
 }
 
 void tell_invalidated(struct change_service *svc, const char *line, int64_t generation)
@@ -103,14 +109,15 @@ void tell_invalidated(struct change_service *svc, const char *line, int64_t gene
     if (t) {
         t->op.line = arena_strdup(&t->arena, line);
         t->op.generation = generation;
-        tell_send(t);
+        tell_send(t, t->op.line != NULL);
         FAILPOINT("invalidation.told");
     }
 }
 
-void tell_outage(struct change_service *svc, const struct change_record *record)
+void tell_outage(struct change_service *svc, const struct change_record *record, bool orders)
 {
-    if ((int64_t)svc->outage_rows >= svc->config->outage_rows || !outage_first(svc->shared, record->line)) {
+    if ((int64_t)svc->outage_rows >= svc->config->outage_rows ||
+        !outage_first(svc->shared, record->line, orders)) {
         return;
     }
     struct tell *t = tell_new(svc, JOURNAL_RECORD);
@@ -132,7 +139,7 @@ void tell_outage(struct change_service *svc, const struct change_record *record)
         t->op.event = &t->event;
     }
     FAILPOINT("change.outage");
-    tell_send(t);
+    tell_send(t, true);
 }
 
 void redis_key_line(char out[KEY_MAX], const char *line)

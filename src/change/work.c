@@ -57,14 +57,14 @@ static void on_hold(void *arg, enum redis_outcome outcome, const redisReply *rep
     c->hold_call = NULL;
     if (outcome != REDIS_REPLIED ||
         (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_STRING)) {
-        c->hold_answer = HOLD_UNKNOWN;
+        c->line_key = LINE_KEY_UNKNOWN;
     } else if (reply->type == REDIS_REPLY_STATUS) {
-        c->hold_answer = HOLD_OURS;
-        c->held = true;
+        c->line_key = LINE_KEY_OURS;
+        c->has_line_key = true;
     } else {
         char holder[UUID_LEN + 1];
         bool known = uuid_parse(reply->str, reply->len, holder);
-        c->hold_answer = known ? HOLD_FOREIGN : HOLD_UNKNOWN; /* garbage guards nothing */
+        c->line_key = known ? LINE_KEY_FOREIGN : LINE_KEY_UNKNOWN; /* garbage guards nothing */
         if (known && !c->foreign_is_key) { /* the key's change, if there is one, goes first */
             memcpy(c->foreign_id, holder, sizeof holder);
         }
@@ -177,7 +177,7 @@ static void on_customer(void *arg, const struct store_customer *result)
     c->rec.loaded_at = result->loaded_at;
     change_keep_notes(c, result->notes, result->note_count);
     if (result->answer != STORE_UNAVAILABLE && !result->cached) {
-        outage_over(c->svc->shared);
+        outage_over(c->svc->shared, false);
     }
     change_advance(c);
 }
@@ -212,7 +212,7 @@ bool change_load_start(struct change *c)
     c->catalogue_failed = false;
     arena_free(loading(c));
     arena_init(loading(c), NULL, 0, CHANGE_MEMORY_MAX);
-    enum store_mode mode = c->holding ? STORE_SCREEN : STORE_ORDER;
+    enum store_mode mode = c->on_cached ? STORE_SCREEN : STORE_ORDER;
     c->customer_load = store_customer(c->svc->store, c->rec.line, mode, &caller, deadline, on_customer, c);
     if (!c->customer_load) {
         return false;
@@ -313,7 +313,7 @@ static void on_order(void *arg, const struct kos_order *order)
         change_keep_notes(c, order->note, 1);
     }
     if (order->answer == KOS_APPLIED || order->answer == KOS_REFUSED) {
-        outage_over(c->svc->shared);
+        outage_over(c->svc->shared, true);
     }
     change_advance(c);
 }
@@ -342,7 +342,8 @@ void change_opened(struct change *c)
     bypass_add(c->rec.line, c->generation);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
-    c->held = true; /* or taken now, if Redis was away when the request came: to be given back either way */
+    c->has_line_key =
+        true; /* or taken now, if Redis was away when the request came: to be given back either way */
     tell_shared(c->svc, &c->rec, true);
     FAILPOINT("change.opened");
 }
@@ -365,7 +366,7 @@ bool change_make_event(struct change *c)
         type = DELIVERY_COMPLETED;
     } else if (c->rec.state == CHANGE_NOT_SENT) {
         type = DELIVERY_SYSTEM_UNAVAILABLE;
-        if (!c->event_tries && !outage_first(c->svc->shared, c->rec.line)) {
+        if (!c->event_tries && !outage_first(c->svc->shared, c->rec.line, true)) {
             return true;
         }
     }

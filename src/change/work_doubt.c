@@ -16,11 +16,9 @@ void change_wait_start(struct change *c, int64_t ms)
     uv_timer_start(&c->wait, change_on_wait, (uint64_t)(ms > 0 ? ms : 0), 0);
 }
 
-enum phase change_again_later(struct change *c, enum phase same)
+void change_again_later(struct change *c)
 {
-    (void)same;
     change_wait_start(c, change_retry_delay_ms(c));
-    return PHASES;
 }
 
 int64_t change_retry_delay_ms(struct change *c)
@@ -64,7 +62,7 @@ static void on_asked(void *arg, const struct kos_read *read)
     c->request = NULL;
     c->settle_step = settle_judge(&c->rec, read, change_now_ms(c), &rules);
     if (read->answer != KOS_UNAVAILABLE) {
-        outage_over(c->svc->shared);
+        outage_over(c->svc->shared, false);
     }
     change_keep_notes(c, read->notes, read->note_count);
     change_tell_notes(c);

@@ -23,7 +23,8 @@ struct bypassed {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bypassed *table[BUCKETS];
 static size_t listed;           /* in the table; under the lock */
-static size_t unlisted;         /* could not be listed: while there are any, every line is bypassed */
+static bool unlisted;           /* some could not be listed: every line is bypassed, until all are over */
+static uint64_t added;          /* calls of bypass_add() */
 static _Atomic size_t bypassed; /* both together */
 
 static _Atomic uint64_t generations[GENERATIONS];
@@ -66,6 +67,7 @@ void bypass_add(const char *line, int64_t generation)
 {
     pthread_mutex_lock(&lock);
     struct bypassed **link = find(line), *b = *link;
+    added++;
     if (b) {
         b->generation = generation > b->generation ? generation : b->generation;
     } else if (listed < LINES_MAX && strlen(line) <= LINE_LEN && (b = calloc(1, sizeof *b))) {
@@ -73,7 +75,8 @@ void bypass_add(const char *line, int64_t generation)
         b->generation = generation;
         *link = b;
         listed++;
-    } else if (unlisted++ == 0) {
+    } else if (!unlisted) {
+        unlisted = true;
         log_error("cache.bypass_all", log_str("reason", "no room for another bypassed line"));
     }
     publish();
@@ -89,8 +92,6 @@ void bypass_remove(const char *line, int64_t generation)
         *link = b->next;
         free(b);
         listed--;
-    } else if (!b && unlisted) {
-        unlisted--;
     }
     publish();
     pthread_mutex_unlock(&lock);
@@ -112,9 +113,9 @@ size_t bypass_count(void)
     return atomic_load(&bypassed);
 }
 
-void bypass_clear(void)
+/* Under the lock. */
+static void forget_all(void)
 {
-    pthread_mutex_lock(&lock);
     for (size_t i = 0; i < BUCKETS; i++) {
         while (table[i]) {
             struct bypassed *b = table[i];
@@ -122,7 +123,39 @@ void bypass_clear(void)
             free(b);
         }
     }
-    listed = unlisted = 0;
+    listed = 0;
+    unlisted = false;
     publish();
+}
+
+bool bypass_holds_all(void)
+{
+    pthread_mutex_lock(&lock);
+    bool all = unlisted;
+    pthread_mutex_unlock(&lock);
+    return all;
+}
+
+uint64_t bypass_added(void)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t n = added;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+void bypass_none_since(uint64_t since)
+{
+    pthread_mutex_lock(&lock);
+    if (added == since) {
+        forget_all();
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void bypass_clear(void)
+{
+    pthread_mutex_lock(&lock);
+    forget_all();
     pthread_mutex_unlock(&lock);
 }

@@ -111,6 +111,19 @@ def test_held_is_cancelled_and_never_sent(world, customer, outage, family):
     assert customer.api.change(customer.body()).expect(200), "the line is free again"
 
 
+def test_a_cancelled_change_is_held_no_longer(world, customer, outage):
+    """Neither in the gauge nor in the pace: the outage goes on, the change is over."""
+    before = world.service.metric("pcs_changes_held")
+    result = hold(customer, outage)
+    until(lambda: world.service.metric("pcs_changes_held") == before + 1, 3)
+    customer.api.cancel(result["requestId"]).expect(200)
+    until(lambda: world.service.metric("pcs_changes_held") == before, 3, "the gauge while KOS is out")
+    again = customer.api.change_async(customer.body()).expect(202).data
+    assert again["requestId"] != result["requestId"], "the line is free again at once"
+    customer.api.cancel(again["requestId"]).expect(200)
+    outage.end()
+
+
 def test_cancelling_while_a_poll_waits_answers_the_poll(world, customer, outage):
     result = hold(customer, outage)
     seen = []

@@ -10,6 +10,7 @@ import uuid
 import pytest
 
 from harness import checks
+from harness.admin import Admin, socket_of
 from harness.wait import stays, until
 from harness.world import World
 
@@ -70,6 +71,39 @@ def test_ufr_prod_040_system_unavailable(world, customer, kos, mvno):
     body = check_event(event, mvno.secret)
     assert (body["eventType"], body["processResult"]) == ("product-change.system-unavailable", "장애")
     assert body["message"] == "시스템 일시 장애, 잠시 후 재시도"
+
+
+def test_an_outage_of_orders_is_not_over_when_an_inquiry_succeeds(world, customer, kos, mvno):
+    """One system-unavailable a line and outage, though inquiries (of a doubt, of other requests) go well all the time."""
+    admin = Admin(socket_of(world.service))
+    doubtful = world.customer()
+
+    def outages():
+        return [e for e in mvno.events(line=customer.line) if e["body"]["eventType"] == "product-change.system-unavailable"]
+
+    kos.fault("http_status", operation="change", lineNumber=doubtful.line, status=500, phase="before", count=1)
+    open_ = doubtful.api.change_async(doubtful.body()).expect(202).data["requestId"]
+    until(lambda: doubtful.api.result(open_).data.get("inDoubt"), 5)
+    admin.switch("kos.change", "forced-open", actor="test").expect(200)
+    try:
+        customer.api.change(customer.body()).expect(503, "KOS_UNAVAILABLE")
+        until(outages, 5)
+        asked = len(kos.calls(operation="inquiry", line=doubtful.line))
+        admin.post(f"/admin/changes/{open_}/check").expect(202)
+        until(lambda: len(kos.calls(operation="inquiry", line=doubtful.line)) > asked, 5, "an inquiry that succeeds")
+        until(lambda: [c for c in admin.trace(id=open_).data["stories"][0]["kosCalls"]][asked:], 5, "and is looked at")
+        customer.api.change(customer.body()).expect(503, "KOS_UNAVAILABLE")
+        stays(lambda: len(outages()) == 1, 1)
+    finally:
+        admin.switch("kos.change", "closed", actor="test")
+    customer.change()  # an order is taken: the outage is over
+    admin.switch("kos.change", "forced-open", actor="test").expect(200)
+    try:
+        customer.api.change(customer.body("LTE_BASIC")).expect(503, "KOS_UNAVAILABLE")
+        until(lambda: len(outages()) == 2, 5, "the next outage is told")
+    finally:
+        admin.switch("kos.change", "closed", actor="test")
+        admin.settle(open_, "not-applied")
 
 
 def test_no_event_for_what_is_refused_before(world, customer, mvno):

@@ -237,9 +237,12 @@ def test_a_running_instance_is_retired_it_takes_nothing_new_and_ends_when_it_is_
 
 def test_retiring_can_be_taken_back(world, customer, kos):
     other = world.start_service("other")
-    kos.fault("gate", operation="change", lineNumber=customer.line)
+    kos.fault("applied_reset", operation="change", lineNumber=customer.line)
+    kos.fault("gate", operation="change", lineNumber=customer.line, phase="after")
     id_ = customer.api.at(other).change_async(customer.body()).expect(202).data["requestId"]
-    run = retire(world, "--slot", "1", rc=1, wait=1)
+    until(lambda: customer.orders(), 5)
+    kos.fault("http_status", operation="inquiry", lineNumber=customer.line, status=500)  # nothing settles it
+    run = retire(world, "--slot", "1", rc=1, wait=2)
     assert "changes that wait for their turn" in run.stderr or "changes in doubt" in run.stderr, run.stderr
     assert "takes no new changes" in run.stderr
     run = world.run("retire", "--slot", "1", "--cancel")

@@ -92,6 +92,12 @@ void bypass_add(const char *line, int64_t generation);
 void bypass_remove(const char *line, int64_t generation);
 bool bypass_holds(const char *line);
 size_t bypass_count(void);
+/* The journal, listed after bypass_added() gave `since`, had nothing that Redis has not acknowledged: nothing is bypassed
+ * any more, unless something was added meanwhile. Takes away what was added too late to be removed, and lines that could
+ * not be listed for want of memory. */
+uint64_t bypass_added(void);
+bool bypass_holds_all(void); /* some could not be listed */
+void bypass_none_since(uint64_t since);
 void bypass_clear(void); /* at exit and in tests */
 
 /* Deletes the cached customer. done(arg, true) when Redis acknowledged. Loads that are on their way cannot

@@ -302,6 +302,41 @@ def failing_fsync_and_a_crash(w, seed):
     return problems + finish(w, lines)
 
 
+def disk_that_hangs(w, seed):
+    """fsync does not come back over the request's deadline: each is told the truth as far as it is known, and what was
+    said stays so when the disk is back."""
+    problems, lines = [], [w.subscriber() for _ in range(4)]
+    for s in lines:
+        s.menu()
+    w.set_shim("hang")
+    intent, late = Asked(lines[0], key="hang-1"), Asked(lines[1], asynchronous=True, key="hang-2")
+    invalid = Asked(lines[2], "LTE_LEGACY", key="hang-3")
+    for asked in (intent, late):
+        a = asked.end(20)
+        if a.status != 503 or a.code != "SERVICE_UNAVAILABLE" or a.request_id:
+            problems.append(f"an intent that is not on disk was answered {a}")
+    a = invalid.end(20)
+    if a.code != "VALIDATION_FAILED" or a.request_id:
+        problems.append(f"a failed pre-check that is not on disk was answered {a}")
+    if w.kos.orders(line=lines[0].line) or w.kos.orders(line=lines[1].line):
+        problems.append("ordered before the intent was on disk")
+    w.set_shim(None)
+    until(lambda: ready(w), 10, "ready again, by itself")
+    w.quiet()
+    again = lines[2].again(invalid.attempt)
+    if again.code != "VALIDATION_FAILED" or not again.request_id:
+        problems.append(f"the replay of a failed pre-check: {again}")
+    for s, asked in ((lines[0], intent), (lines[1], late)):
+        if w.kos.orders(line=s.line):
+            problems.append(f"{asked.attempt} said that nothing was ordered")
+        fresh = s.again(asked.attempt)  # 503 leaves the key free
+        if fresh.status not in (200, 202):
+            problems.append(f"the key is not free after 503: {fresh}")
+        if fresh.status == 202:
+            s.final(fresh.request_id)
+    return problems + finish(w, lines)
+
+
 # --- PostgreSQL ---
 
 
@@ -580,6 +615,7 @@ TRIALS = [
     (full_disk_and_a_crash, None, False),
     (failing_fsync, {"preload": "failfsync"}, True),
     (failing_fsync_and_a_crash, {"preload": "failfsync"}, False),
+    (disk_that_hangs, {"preload": "failfsync"}, False),
     (postgres_killed_after_its_commit, {"own_postgres": True}, False),
     (postgres_killed_before_its_commit, {"own_postgres": True}, False),
     (poison_rows, {}, False),

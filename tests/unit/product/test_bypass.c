@@ -54,6 +54,29 @@ START_TEST(add_begins_a_generation)
 }
 END_TEST
 
+/* A line that cannot be listed: none is believed, whatever else is removed, until the journal had nothing pending */
+START_TEST(what_could_not_be_listed_is_over_with_an_empty_list)
+{
+    bypass_clear();
+    bypass_add("0101234567890123", 1); /* too long to be listed, as without memory */
+    ck_assert(bypass_holds_all());
+    ck_assert(bypass_holds(LINE));
+    bypass_add(LINE, 2);
+    bypass_remove(LINE, 2);
+    bypass_remove(LINE, 2); /* told twice: by the change and by the forwarder */
+    bypass_remove("01012345679", 3);
+    ck_assert_msg(bypass_holds(LINE), "another line's removal was taken for the unlisted one's");
+    uint64_t since = bypass_added();
+    bypass_add(LINE, 4);
+    bypass_none_since(since); /* listed before LINE was added */
+    ck_assert(bypass_holds_all());
+    bypass_none_since(bypass_added());
+    ck_assert(!bypass_holds_all());
+    ck_assert(!bypass_holds(LINE));
+    ck_assert_uint_eq(bypass_count(), 0);
+}
+END_TEST
+
 static void *worker(void *arg)
 {
     char line[32];
@@ -97,6 +120,7 @@ int main(void)
     tcase_add_test(t, from_add_to_remove);
     tcase_add_test(t, newest_generation_counts);
     tcase_add_test(t, add_begins_a_generation);
+    tcase_add_test(t, what_could_not_be_listed_is_over_with_an_empty_list);
     tcase_add_test(t, many_threads);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
