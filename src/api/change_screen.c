@@ -64,7 +64,7 @@ static void screen_answer(struct screen *s)
     const char *default_operator = kos_settings(api_of(rq)->kos)->default_operator;
     size_t count = 0;
     struct buf b;
-    data_open(&b);
+    data_open(rq, &b);
     buf_put(&b, s->customer_json, s->customer_json_len);
     put_products(&b, s, default_operator, &count);
     buf_json_int(&b, "totalCount", (int64_t)count);
@@ -205,7 +205,7 @@ static void on_available(void *arg, const struct store_catalogue *c)
         fail_unavailable(rq, &problem_screen_failed, c->retry_after_ns, c->reason);
         return;
     }
-    data_open(&b);
+    data_open(rq, &b);
     buf_json_open(&b, "products", '[');
     for (size_t i = 0; i < c->catalogue->count; i++) {
         const struct product *p = &c->catalogue->products[i];

@@ -119,10 +119,9 @@ bool line_from_query(struct http_request *rq, const char **line)
     return query_once(rq, "lineNumber", &given) && line_for_read(rq, given, line);
 }
 
-void data_open(struct buf *b)
+void data_open(struct http_request *rq, struct buf *b)
 {
-    buf_init(b, ANSWER_MAX);
-    buf_reserve(b, 2048);
+    http_body_open(rq, b, ANSWER_MAX);
     buf_lit(b, "{\"success\":true,\"data\":{");
 }
 
@@ -136,13 +135,7 @@ void data_send(struct http_request *rq, struct buf *b, int status, int64_t age_s
         buf_json_int(b, "ageSeconds", age_s);
     }
     buf_lit(b, "}}");
-    size_t len;
-    char *body = buf_steal(b, &len);
-    if (!body) {
-        fail_plain(rq, &http_problem_internal_error, "no memory for the answer");
-        return;
-    }
-    http_reply(rq, status, JSON_TYPE, body, len, age_s >= 0 ? &header : NULL, age_s >= 0);
+    http_reply_body(rq, status, JSON_TYPE, b, age_s >= 0 ? &header : NULL, age_s >= 0);
 }
 
 bool load_failed(struct http_request *rq, const struct store_customer *c, const struct http_problem *screen)
@@ -196,15 +189,9 @@ void send_result(struct http_request *rq, int status, const struct change_record
     if (replayed) {
         headers[n++] = (struct http_header){"Idempotent-Replayed", "true"};
     }
-    buf_init(&b, ANSWER_MAX);
+    http_body_open(rq, &b, ANSWER_MAX);
     buf_lit(&b, "{\"success\":true");
     result_json(&b, "data", c, &view);
     buf_putc(&b, '}');
-    size_t len;
-    char *body = buf_steal(&b, &len);
-    if (!body) {
-        fail_plain(rq, &http_problem_internal_error, "no memory for the answer");
-        return;
-    }
-    http_reply(rq, status, JSON_TYPE, body, len, headers, n);
+    http_reply_body(rq, status, JSON_TYPE, &b, headers, n);
 }

@@ -56,7 +56,7 @@ bool line_from_query(struct http_request *rq, const char **line);
 
 /* {"success":true,"data":{ ... }}: data_open starts it, data_send closes both braces and answers. stale
  * members and the Age header are added when age_s >= 0. */
-void data_open(struct buf *b);
+void data_open(struct http_request *rq, struct buf *b);
 void data_send(struct http_request *rq, struct buf *b, int status, int64_t age_s);
 
 /* Answers that a customer's load ends in before there is anything to show; true: answered. screen: the

@@ -3,12 +3,23 @@
 
 #include "pcs/core/clock.h"
 
+/* What nearly every menu ends in, ready-made. */
+#define MENU_ITEMS(change, history)                                                                          \
+    ",\"menuItems\":[{\"menuId\":\"PRODUCT_CHANGE\",\"menuName\":\"" change                                  \
+    "\",\"available\":true},{\"menuId\":\"CHANGE_HISTORY\",\"menuName\":\"" history                          \
+    "\",\"available\":true}]"
+
 struct item_words {
     const char *id, *ko, *en;
 };
 
-static const struct item_words change_item = {"PRODUCT_CHANGE", "상품 변경", "Change plan"};
-static const struct item_words history_item = {"CHANGE_HISTORY", "변경 이력", "Change history"};
+#define CHANGE_KO  "상품 변경"
+#define CHANGE_EN  "Change plan"
+#define HISTORY_KO "변경 이력"
+#define HISTORY_EN "Change history"
+
+static const struct item_words change_item = {"PRODUCT_CHANGE", CHANGE_KO, CHANGE_EN};
+static const struct item_words history_item = {"CHANGE_HISTORY", HISTORY_KO, HISTORY_EN};
 
 static void put_item(struct buf *b, const struct item_words *item, bool english, const char *unavailable)
 {
@@ -18,6 +29,15 @@ static void put_item(struct buf *b, const struct item_words *item, bool english,
     buf_json_bool(b, "available", !unavailable);
     buf_json_str(b, "reason", unavailable);
     buf_json_close(b, '}');
+}
+
+static void put_items(struct buf *b, bool english)
+{
+    if (english) {
+        buf_lit(b, MENU_ITEMS(CHANGE_EN, HISTORY_EN));
+    } else {
+        buf_lit(b, MENU_ITEMS(CHANGE_KO, HISTORY_KO));
+    }
 }
 
 /* Line not in use, or its product unknown at KOS: a menu all the same, with the reason in it. */
@@ -57,16 +77,17 @@ static void on_customer(void *arg, const struct store_customer *c)
     if (!limited && load_failed(rq, c, &problem_menu_failed)) {
         return;
     }
-    data_open(&b);
+    data_open(rq, &b);
     if (limited) {
         put_limited(rq, &b, c);
+        buf_json_open(&b, "menuItems", '[');
+        put_item(&b, &change_item, rq->english, why_unavailable(rq, c));
+        put_item(&b, &history_item, rq->english, NULL);
+        buf_json_close(&b, ']');
     } else {
         buf_put(&b, c->json, c->json_len);
+        put_items(&b, rq->english);
     }
-    buf_json_open(&b, "menuItems", '[');
-    put_item(&b, &change_item, rq->english, limited ? why_unavailable(rq, c) : NULL);
-    put_item(&b, &history_item, rq->english, NULL);
-    buf_json_close(&b, ']');
     data_send(rq, &b, 200, c->stale ? c->age_s : -1);
 }
 
@@ -97,7 +118,7 @@ static void on_plain_customer(void *arg, const struct store_customer *c)
     if (load_failed(rq, c, &problem_menu_failed)) {
         return;
     }
-    data_open(&b);
+    data_open(rq, &b);
     buf_put(&b, c->json, c->json_len);
     data_send(rq, &b, 200, c->stale ? c->age_s : -1);
 }

@@ -50,7 +50,7 @@ static void validation_answer(struct validation *v)
     struct buf b, scratch;
     buf_init(&scratch, 2048);
     const char *reason = failure_reason(v, &checks, &scratch);
-    data_open(&b);
+    data_open(rq, &b);
     buf_json_str(&b, "validationResult", reason ? "FAILURE" : "SUCCESS");
     precheck_json(&b, "validationDetails", &checks, rq->english);
     buf_json_str(&b, "failureReason", reason);

@@ -13,7 +13,7 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){.max = max};
 }
 
-static bool buf_room(struct buf *b, size_t extra)
+bool buf_room(struct buf *b, size_t extra)
 {
     if (b->failed) {
         return false;
@@ -30,6 +30,7 @@ static bool buf_room(struct buf *b, size_t extra)
     while (cap < need) {
         cap *= 2;
     }
+    cap = cap - 1 > b->max ? b->max + 1 : cap; /* so that room within cap is room within max */
     char *grown = realloc(b->data, cap);
     if (!grown) {
         b->failed = true;
@@ -82,27 +83,6 @@ char *buf_steal(struct buf *b, size_t *len)
     }
     buf_free(b);
     return data;
-}
-
-void buf_put(struct buf *b, const void *data, size_t len)
-{
-    if (buf_room(b, len)) {
-        if (len) {
-            memcpy(b->data + b->len, data, len);
-        }
-        b->len += len;
-        b->data[b->len] = '\0';
-    }
-}
-
-void buf_puts(struct buf *b, const char *text)
-{
-    buf_put(b, text, strlen(text));
-}
-
-void buf_putc(struct buf *b, char c)
-{
-    buf_put(b, &c, 1);
 }
 
 void buf_printf(struct buf *b, const char *format, ...)
@@ -185,15 +165,32 @@ static void json_escape(struct buf *b, unsigned char c)
     }
 }
 
+/* Bytes of a string that stand for themselves: everything but controls, '"', '\\', DEL and what is not ASCII. */
+static size_t plain_run(const unsigned char *p, size_t left)
+{
+    size_t n = 0;
+    /* eight at a time: in each byte the top bit is set where the byte is not plain (a borrow may also mark a byte
+     * above one that is marked, which the loop below then finds to be plain) */
+    for (; left - n >= 8; n += 8) {
+        const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
+        uint64_t w;
+        memcpy(&w, p + n, sizeof w);
+        uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\', del = w ^ ones * 0x7F;
+        if (((w - ones * 0x20) | (quote - ones) | (back - ones) | (del - ones) | w) & tops) {
+            break;
+        }
+    }
+    while (n < left && p[n] >= 0x20 && p[n] < 0x7F && p[n] != '"' && p[n] != '\\') {
+        n++;
+    }
+    return n;
+}
+
 void buf_json_text(struct buf *b, const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + len, *run = p;
     buf_putc(b, '"');
-    while (p < end) {
-        if (*p >= 0x20 && *p < 0x7F && *p != '"' && *p != '\\') {
-            p++;
-            continue;
-        }
+    while ((p += plain_run(p, (size_t)(end - p))) < end) {
         size_t n = *p < 0x80 ? 0 : utf8_sequence(p, (size_t)(end - p));
         if (n) {
             p += n;
@@ -214,14 +211,24 @@ void buf_json_text(struct buf *b, const char *text, size_t len)
 /* The comma between members and the member's name. */
 static void json_name(struct buf *b, const char *name)
 {
-    if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[') {
-        buf_putc(b, ',');
+    size_t len = name ? strlen(name) : 0;
+    bool comma = b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[';
+    if (!buf_room(b, len + 4)) {
+        return;
+    }
+    char *p = b->data + b->len;
+    if (comma) {
+        *p++ = ',';
     }
     if (name) {
-        buf_putc(b, '"');
-        buf_puts(b, name);
-        buf_lit(b, "\":");
+        *p++ = '"';
+        memcpy(p, name, len);
+        p += len;
+        *p++ = '"';
+        *p++ = ':';
     }
+    *p = '\0';
+    b->len = (size_t)(p - b->data);
 }
 
 void buf_json_open(struct buf *b, const char *name, char bracket)

@@ -26,28 +26,39 @@ struct walk {
     bool no_memory;
 };
 
-/* RFC 9110 5.6.2 */
-static bool token_char(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c > ' ' && c < 0x7F && strchr("!#$%&'*+-.^_`|~", c));
-}
+/* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ , a bit for each of the first 128 characters */
+static const uint32_t token_bits[4] = {0, 0x03FF6CFA, 0xC7FFFFFE, 0x57FFFFFF};
 
 static bool is_token(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (!token_char((unsigned char)text[i])) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x80 || !(token_bits[c >> 5] >> (c & 31) & 1)) {
             return false;
         }
     }
     return len > 0;
 }
 
+static bool control_char(unsigned char c)
+{
+    return (c < ' ' && c != '\t') || c == 0x7F;
+}
+
+/* Eight bytes at a time while all of them are ASCII and printable: tokens are long. */
 static bool value_sound(const char *value, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if ((c < ' ' && c != '\t') || c == 0x7F) {
+    size_t i = 0;
+    for (; len - i >= 8; i += 8) {
+        const uint64_t ones = 0x0101010101010101U;
+        uint64_t w;
+        memcpy(&w, value + i, sizeof w);
+        if (((w - ones * 0x20) | ((w ^ ones * 0x7F) - ones) | w) & ones * 0x80) {
+            break;
+        }
+    }
+    for (; i < len; i++) {
+        if (control_char((unsigned char)value[i])) {
             return false;
         }
     }

@@ -20,6 +20,8 @@
 #define REQUEST_INLINE    2048   /* arena bytes inside a request: an ordinary one allocates nothing more */
 #define REQUEST_ARENA_MAX 262144 /* arena bytes of one request, body included */
 #define REQUEST_SPARES    256    /* idle request objects kept by a server */
+#define ANSWER_FIRST      2048   /* bytes that an answer's body starts with */
+#define ANSWER_KEPT       16384  /* bytes of it that an idle request object keeps */
 
 /* Life of a request (drawn in request.c). */
 enum request_phase { PHASE_LINE, PHASE_BODY, PHASE_RUN, PHASE_WAIT, PHASE_SENT, PHASE_COUNT };
@@ -73,7 +75,7 @@ struct conn {
 struct request {
     struct http_request pub;     /* first: the public face is the object */
     struct request *prev, *next; /* all requests of the server; next also links the spare ones */
-    struct conn *conn;
+    struct conn *conn;           /* NULL: an orphan (hover.c) */
     struct MHD_Connection *mhd;
     struct MHD_Response *response;  /* the answer, until it is queued */
     const char *query;              /* raw, after '?'; NULL: none */
@@ -87,11 +89,16 @@ struct request {
     int status;       /* 0: not answered */
     enum request_phase phase;
     bool has_length, chunked;
-    bool close;   /* the connection ends with this answer */
-    bool lost;    /* the answer could not be queued: the connection is cut */
-    bool counted; /* in server->pending */
-    bool watched; /* on_gone is to be called */
+    bool close;              /* the connection ends with this answer */
+    bool lost;               /* the answer could not be queued: the connection is cut */
+    bool counted;            /* in server->pending */
+    bool watched;            /* on_gone is to be called */
+    bool suspended;          /* PHASE_WAIT: not hovering (hover.c) */
+    uint64_t hover_until_ms; /* loop time */
+    struct request *next_orphan;
     char inline_memory[REQUEST_INLINE];
+    char *answer; /* memory of the answer's body (http_body_open()), kept when the object is used again */
+    size_t answer_cap;
 };
 
 struct deadline_list {
@@ -119,6 +126,9 @@ struct http_server {
     size_t spare_count;
     size_t pending, shed_at;
     struct limits limits;
+    size_t hovering;                              /* hover.c */
+    size_t to_send;                               /* answers queued since the last run began */
+    struct request *orphans;                      /* linked by next_orphan */
     struct conn *kicks;                           /* watch.c */
     struct linger_socket *lingers, **linger_tail; /* linger.c */
     size_t linger_count;
@@ -158,6 +168,13 @@ void cors_add_headers(struct request *rq, struct MHD_Response *response);
 
 /* reply.c: hands rq->response to the network now. */
 void reply_queue(struct request *rq);
+
+/* hover.c: a request begins to wait; libmicrohttpd asks again for its answer; it has one; its connection broke. */
+void hover_begin(struct request *rq);
+void hover_again(struct request *rq);
+void hover_end(struct request *rq);
+void hover_orphan(struct request *rq);
+void hover_sweep_orphans(struct http_server *s);
 
 /* refuse.c: called when a connection has ended, before its socket is closed. */
 void refuse_silent_end(const struct conn *c);

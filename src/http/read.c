@@ -40,7 +40,7 @@ const char *http_header(const struct http_request *pub, const char *name)
     if (known >= 0) {
         return rq->known[known];
     }
-    return MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND, name);
+    return rq->mhd ? MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND, name) : NULL;
 }
 
 bool http_prefers(const struct http_request *pub, const char *preference)
@@ -51,7 +51,8 @@ bool http_prefers(const struct http_request *pub, const char *preference)
 
 int http_client_fd(const struct http_request *pub)
 {
-    return ((const struct request *)pub)->conn->fd;
+    const struct conn *c = ((const struct request *)pub)->conn;
+    return c ? c->fd : -1;
 }
 
 const char *http_param(const struct http_request *rq, const char *name)

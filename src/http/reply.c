@@ -24,6 +24,10 @@ void reply_queue(struct request *rq)
     struct http_server *s = rq->pub.server;
     bool waiting = rq->phase == PHASE_WAIT;
     bool ok = rq->response != NULL;
+    if (!rq->conn) { /* nobody is there any more; hover_sweep_orphans() ends it */
+        request_enter(rq, PHASE_SENT);
+        return;
+    }
     if (ok) {
         if (s->quiesced || rq->close) {
             add_header(rq->response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -41,9 +45,9 @@ void reply_queue(struct request *rq)
     s->pending--;
     rq->counted = false;
     deadline_set(rq->conn, DEADLINE_WRITE);
+    s->to_send++;
     if (waiting) {
-        MHD_resume_connection(rq->mhd);
-        s->need_run = true; /* libmicrohttpd does not notice a resume by itself (PITFALLS.md 1) */
+        hover_end(rq);
     }
 }
 
@@ -107,6 +111,39 @@ void http_reply(struct http_request *pub, int status, const char *content_type, 
         free(body);
     }
     answer(rq, status, content_type, response, headers, header_count);
+}
+
+void http_body_open(struct http_request *pub, struct buf *body, size_t max)
+{
+    struct request *rq = (struct request *)pub;
+    buf_init(body, max);
+    body->data = rq->answer;
+    body->cap = rq->answer_cap;
+    rq->answer = NULL;
+    rq->answer_cap = 0;
+    buf_reserve(body, ANSWER_FIRST);
+}
+
+void http_reply_body(struct http_request *pub, int status, const char *content_type, struct buf *body,
+                     const struct http_header *headers, size_t header_count)
+{
+    struct request *rq = (struct request *)pub;
+    if (!buf_ok(body) || !body->data) {
+        buf_free(body);
+        http_fail(pub, &http_problem_internal_error,
+                  &(struct http_error_extra){.reason = "the answer does not fit or there is no memory"});
+        return;
+    }
+    if (!first_answer(rq, status)) {
+        buf_free(body);
+        return;
+    }
+    rq->answer = body->data;
+    rq->answer_cap = body->cap;
+    answer(rq, status, content_type,
+           MHD_create_response_from_buffer(body->len, rq->answer, MHD_RESPMEM_PERSISTENT), headers,
+           header_count);
+    buf_init(body, 0);
 }
 
 void http_reply_static(struct http_request *pub, int status, const char *content_type, const char *body,

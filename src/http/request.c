@@ -1,7 +1,7 @@
 /* request.c - the life of a request.
  *
  *        URI seen          head complete              body complete          handler returned unanswered
- *   ── LINE ───────────────► BODY ───────────────────────► RUN ──────────────────► WAIT (suspended)
+ *   ── LINE ───────────────► BODY ───────────────────────► RUN ──────────────────► WAIT (hovering, suspended: hover.c)
  *                             │ answer that cannot wait     │ answered               │ answered
  *                             │ (413, chunked, bad head)    ▼                        ▼
  *                             └──────────────────────────► SENT ◄────────────────────┘
@@ -9,7 +9,8 @@
  * LINE → BODY: admit.c decides (CONTRACT.md 1); an error found there is normally held back until the body was
  * taken, since libmicrohttpd closes the connection after an answer queued in its first call, even for a GET.
  * Suspension happens in the final call only: anywhere else the body would be lost (PITFALLS.md 1). A
- * connection may break in any phase except WAIT; then request_finish() comes from where we are. */
+ * connection may break in any phase; then request_finish() comes from where we are, but in WAIT, where somebody is
+ * going to answer: hover_orphan(). */
 #include "http/internal.h"
 
 #include "pcs/core/clock.h"
@@ -44,7 +45,10 @@ static struct request *take_object(struct http_server *s)
     if (rq) {
         s->spares = rq->next;
         s->spare_count--;
-    } else if (!(rq = malloc(sizeof *rq))) {
+    } else if ((rq = malloc(sizeof *rq)) != NULL) {
+        rq->answer = NULL;
+        rq->answer_cap = 0;
+    } else {
         return NULL;
     }
     memset(rq, 0, offsetof(struct request, inline_memory));
@@ -54,7 +58,13 @@ static struct request *take_object(struct http_server *s)
 
 static void give_object(struct http_server *s, struct request *rq)
 {
+    if (rq->answer_cap > ANSWER_KEPT) {
+        free(rq->answer);
+        rq->answer = NULL;
+        rq->answer_cap = 0;
+    }
     if (s->spare_count >= REQUEST_SPARES) {
+        free(rq->answer);
         free(rq);
         return;
     }
@@ -68,6 +78,7 @@ void request_spares_free(struct http_server *s)
     while (s->spares) {
         struct request *rq = s->spares;
         s->spares = rq->next;
+        free(rq->answer);
         free(rq);
     }
     s->spare_count = 0;
@@ -168,8 +179,8 @@ static enum MHD_Result body_complete(struct request *rq)
         rq->pub.route->handler(&rq->pub);
     }
     if (!rq->status) {
-        MHD_suspend_connection(rq->mhd);
         request_enter(rq, PHASE_WAIT);
+        hover_begin(rq);
     }
     return rq->lost ? MHD_NO : MHD_YES;
 }
@@ -182,6 +193,9 @@ enum MHD_Result request_access(struct request *rq, const char *method, const cha
         return head_complete(rq, method, version);
     case PHASE_BODY:
         return *size ? body_piece(rq, data, size) : body_complete(rq);
+    case PHASE_WAIT:
+        hover_again(rq);
+        return MHD_YES;
     default:
         return MHD_NO; /* resumed without an answer, because it could not be queued: cut the connection */
     }
@@ -240,6 +254,8 @@ void request_finish(struct request *rq, bool delivered)
     if (rq->next) {
         rq->next->prev = rq->prev;
     }
-    rq->conn->request = NULL;
+    if (rq->conn) {
+        rq->conn->request = NULL;
+    }
     give_object(s, rq);
 }

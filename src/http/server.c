@@ -27,6 +27,7 @@
 #define ACCEPT_ROUNDS  64  /* runs that empty the accept queue before the listener is closed */
 #define FLUSH_ROUNDS   100 /* runs, 2 ms apart, in which the last answers may still go out */
 #define FLUSH_WAIT_MS  2
+#define HOVER_RERUN_MS 1 /* while requests hover: the library is run at least so often */
 
 static void on_rerun(uv_timer_t *timer)
 {
@@ -37,17 +38,21 @@ static void on_rerun(uv_timer_t *timer)
 static void run_daemon(struct http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms;
+    bool to_send = s->to_send > 0;
     s->need_run = false;
+    s->to_send = 0;
     MHD_run(s->daemon);
     watch_kick(s);
     if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
         if (uv_is_active((uv_handle_t *)&s->rerun)) {
             uv_timer_stop(&s->rerun);
         }
-    } else if (wait_ms == 0) {
-        s->need_run = true;
-    } else {
+    } else if (wait_ms > 0) {
         uv_timer_start(&s->rerun, on_rerun, wait_ms, 0);
+    } else if (s->hovering == 0 || to_send || s->to_send) {
+        s->need_run = true; /* an answer is made ready in one run and sent in the next */
+    } else if (!uv_is_active((uv_handle_t *)&s->rerun)) {
+        uv_timer_start(&s->rerun, on_rerun, HOVER_RERUN_MS, 0);
     }
 }
 
@@ -56,6 +61,9 @@ static bool end_of_turn(struct reactor_hook *hook)
     struct http_server *s = (struct http_server *)((char *)hook - offsetof(struct http_server, hook));
     if (s->need_run && s->daemon) {
         run_daemon(s);
+    }
+    if (s->orphans) {
+        hover_sweep_orphans(s);
     }
     return s->need_run && s->daemon;
 }
@@ -148,6 +156,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     if (rq) {
         struct conn *c = rq->conn;
+        if (rq->phase == PHASE_WAIT) {
+            hover_orphan(rq);
+            return;
+        }
         bool delivered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
         c->served |= delivered;
         c->lost_status = delivered ? 0 : rq->status;
@@ -399,6 +411,7 @@ void http_server_stop(struct http_server *s)
                       &(struct http_error_extra){.reason = "the service is stopping"});
         }
     }
+    hover_sweep_orphans(s);
     run_daemon(s); /* at least once: a connection that is still suspended would end the process */
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     for (int round = 0; info && round < FLUSH_ROUNDS && sending(s); round++) {

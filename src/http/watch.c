@@ -6,7 +6,7 @@
  * to open and close.
  *
  *   waiting request, watched   → on_gone(), once
- *   anything else not waiting  → after libmicrohttpd's next run: shutdown(SHUT_RD), which makes a new edge for it
+ *   anything not suspended     → after libmicrohttpd's next run: shutdown(SHUT_RD), which makes a new edge for it
  *
  * A client that only closes its sending side looks gone too; so the notice may stop work for the client, never a
  * durable write. What it had sent before stays readable, and it still gets its answers. */
@@ -48,7 +48,7 @@ void http_watch_client(struct http_request *pub, void (*on_gone)(struct http_req
     }
     pub->on_gone = on_gone;
     rq->watched = true;
-    if (rq->conn->peer_closed) {
+    if (rq->conn && rq->conn->peer_closed) {
         watch_socket(rq->conn, EPOLL_CTL_MOD); /* it came before: ask for the event again */
     }
 }
@@ -85,6 +85,11 @@ void watch_forget(struct conn *c)
     }
 }
 
+static bool suspended(const struct conn *c)
+{
+    return c->request && c->request->phase == PHASE_WAIT && c->request->suspended;
+}
+
 /* Right after a run: whoever libmicrohttpd has noticed by itself is no longer in the list. A suspended connection is
  * looked at anew when it is resumed. */
 void watch_kick(struct http_server *s)
@@ -92,7 +97,7 @@ void watch_kick(struct http_server *s)
     while (s->kicks) {
         struct conn *c = s->kicks;
         watch_forget(c);
-        if (!c->request || c->request->phase != PHASE_WAIT) {
+        if (!suspended(c)) {
             shutdown(c->fd, SHUT_RD);
         }
     }
@@ -117,7 +122,7 @@ void watch_events(uv_poll_t *poll, int status, int events)
             rq->watched = false;
             rq->pub.on_gone(&rq->pub);
         }
-        if (!rq || rq->phase != PHASE_WAIT) {
+        if (!suspended(c)) {
             watch_cut(c);
         }
     }

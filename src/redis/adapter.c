@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define ARRAY_MAX 65536
+#define KEPT_MAX  ((size_t)64 * 1024)
+#define KEPT_MARK SIZE_MAX /* in .elements, which a string does not use */
 
 /* ---- the reader's object functions ---- */
 
@@ -24,10 +26,43 @@ static bool unexpected(const redisReadTask *task)
     return !task->parent && task->type != REDIS_REPLY_ERROR && conn->ac && !conn->ac->replies.head;
 }
 
+/* A string on its own is put into memory that the connection keeps: one answer is freed before the next is read. */
+static void *keep_string(struct redis_conn *conn, const char *text, size_t len)
+{
+    if (len >= conn->answer_cap) {
+        size_t cap = (len | 4095) + 1;
+        char *grown = realloc(conn->answer_text, cap);
+        if (!grown) {
+            return NULL;
+        }
+        conn->answer_text = grown;
+        conn->answer_cap = cap;
+    }
+    memcpy(conn->answer_text, text, len);
+    conn->answer_text[len] = '\0';
+    conn->answer =
+        (redisReply){.type = REDIS_REPLY_STRING, .str = conn->answer_text, .len = len, .elements = KEPT_MARK};
+    return &conn->answer;
+}
+
 static void *create_string(const redisReadTask *task, char *text, size_t len)
 {
-    const struct redis_conn *conn = task->privdata;
-    return unexpected(task) ? NULL : conn->plain->createString(task, text, len);
+    struct redis_conn *conn = task->privdata;
+    if (unexpected(task)) {
+        return NULL;
+    }
+    if (!task->parent && task->type == REDIS_REPLY_STRING && len <= KEPT_MAX) {
+        return keep_string(conn, text, len);
+    }
+    return conn->plain->createString(task, text, len);
+}
+
+static void free_answer(void *reply)
+{
+    const redisReply *r = reply;
+    if (r && (r->type != REDIS_REPLY_STRING || r->elements != KEPT_MARK)) {
+        freeReplyObject(reply);
+    }
 }
 
 static void *create_array(const redisReadTask *task, int elements)
@@ -57,7 +92,7 @@ static void guard_reader(struct redis_conn *conn)
         .createArray = create_array,
         .createInteger = create_integer,
         .createNil = create_nil,
-        .freeObject = reader->fn->freeObject,
+        .freeObject = free_answer,
     };
     reader->fn = &conn->functions;
     reader->privdata = conn;
@@ -69,6 +104,7 @@ static void on_poll_closed(uv_handle_t *handle)
 {
     struct redis_conn *conn = handle->data;
     struct redis_link *link = conn->link;
+    free(conn->answer_text);
     free(conn);
     link_conn_closed(link);
 }

@@ -33,9 +33,12 @@ struct redis_conn {
     redisAsyncContext *ac; /* NULL once hiredis has given it up */
     redisReplyObjectFunctions functions;
     const redisReplyObjectFunctions *plain; /* hiredis' own */
-    unsigned greetings;                     /* answers to AUTH and SELECT that are missing */
-    int events;                             /* what the poll handle watches */
-    bool appending;                         /* a command is being added: written at the end of the turn */
+    redisReply answer; /* a string on its own, which nearly every answer is, and its text */
+    char *answer_text;
+    size_t answer_cap;
+    unsigned greetings; /* answers to AUTH and SELECT that are missing */
+    int events;         /* what the poll handle watches */
+    bool appending;     /* a command is being added: written at the end of the turn */
 };
 
 enum call_state {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *data; /* NUL-terminated whenever data is not NULL and buf_ok() */
@@ -30,9 +31,29 @@ static inline bool buf_ok(const struct buf *b)
  */
 char *buf_steal(struct buf *b, size_t *len);
 
-void buf_put(struct buf *b, const void *data, size_t len);
-void buf_puts(struct buf *b, const char *text);
-void buf_putc(struct buf *b, char c);
+/* Makes room for extra bytes and a NUL. False: the sticky error. */
+bool buf_room(struct buf *b, size_t extra);
+
+/* Inline: answers and log lines are written in many small pieces of a length known to the compiler. */
+static inline void buf_put(struct buf *b, const void *data, size_t len)
+{
+    if ((b->failed || len >= b->cap - b->len) && !buf_room(b, len)) {
+        return;
+    }
+    if (len) {
+        memcpy(b->data + b->len, data, len);
+    }
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+static inline void buf_puts(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
+}
+static inline void buf_putc(struct buf *b, char c)
+{
+    buf_put(b, &c, 1);
+}
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_put_i64(struct buf *b, int64_t n);
 #define buf_lit(b, literal) buf_put((b), "" literal, sizeof(literal) - 1)

@@ -190,6 +190,12 @@ char *http_href(struct http_request *rq, const char *core_path);
 /* body: malloc'd, given away (also on failure). headers: copied. */
 void http_reply(struct http_request *rq, int status, const char *content_type, char *body, size_t len,
                 const struct http_header *headers, size_t header_count);
+/* A buffer for an answer's body in memory that the request object keeps from earlier ones. To be given to
+ * http_reply_body(); buf_free() without an answer is fine too. */
+void http_body_open(struct http_request *rq, struct buf *body, size_t max);
+/* Answers with it. A failed buffer answers 500. */
+void http_reply_body(struct http_request *rq, int status, const char *content_type, struct buf *body,
+                     const struct http_header *headers, size_t header_count);
 /* As above for text that lives for ever. */
 void http_reply_static(struct http_request *rq, int status, const char *content_type, const char *body,
                        size_t len);

@@ -1,6 +1,8 @@
 /* The server on its loop: keep-alive, pipelining, suspension, clients that leave. */
 #include "unit/http/handlers.h"
 
+#include "http/internal.h"
+
 /* PITFALLS 1: an answer queued in the first call closes; so errors wait for the final one. */
 START_TEST(keep_alive_survives_errors)
 {
@@ -220,6 +222,59 @@ START_TEST(client_that_leaves_is_noticed)
 }
 END_TEST
 
+static int orphans;
+
+static void release_orphans(struct fixture *fx)
+{
+    for (int i = 0; i < parked_count; i++) {
+        orphans += !((struct request *)parked[i])->conn;
+    }
+    release_all(fx);
+}
+
+/* hover.c: a request that has only just begun to wait is not suspended, so its connection can break. What works for it
+ * goes on, is told once that nobody listens any more, and may answer. */
+START_TEST(reset_while_hovering)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    orphans = 0;
+    for (int i = 0; i < 3000 && orphans < 20; i++) {
+        int fd = client_connect(&f);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        client_puts(fd, "GET /watch HTTP/1.1\r\n" H "Origin: https://a.example\r\n\r\n");
+        wait_for(&arrived, i + 1);
+        close(fd);
+        wait_for(&gone, i + 1);
+        on_reactor(&f, release_orphans);
+    }
+    ck_assert_int_ge(orphans, 1);
+    int fd = client_connect(&f);
+    client_puts(fd, "GET /plain HTTP/1.1\r\n" H "\r\n");
+    expect(fd, 200);
+    ck_assert_uint_eq(http_server_pending(f.server), 0);
+    ck_assert_int_eq(atomic_load(&gone), atomic_load(&arrived));
+    close(fd);
+}
+END_TEST
+
+/* An orphan that nobody answers does not hold up the end. */
+START_TEST(end_while_hovering)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    for (int i = 0; i < 50; i++) {
+        int fd = client_connect(&f);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        client_puts(fd, "GET /watch HTTP/1.1\r\n" H "\r\n");
+        wait_for(&arrived, i + 1);
+        close(fd);
+    }
+    fixture_stop(&f);
+    ck_assert_int_eq(atomic_load(&gone), 50);
+    parked_count = 0;
+    fixture_start(&f);
+}
+END_TEST
+
 /* A FIN right behind the last bytes is not overlooked: the answer still comes, and the connection ends at once, not at
  * its deadline (75 s here). */
 START_TEST(half_closing_clients)
@@ -297,6 +352,8 @@ int main(void)
     tcase_add_test(tc, ten_thousand_requests);
     tcase_add_test(tc, many_suspended_at_once);
     tcase_add_test(tc, client_that_leaves_is_noticed);
+    tcase_add_test(tc, reset_while_hovering);
+    tcase_add_test(tc, end_while_hovering);
     tcase_add_test(tc, half_closing_clients);
     tcase_add_test(tc, answer_to_nobody);
     suite_add_tcase(suite, tc);
