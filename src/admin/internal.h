@@ -76,6 +76,9 @@ const char *admin_body_text(struct http_request *rq, const cJSON *body, const ch
 const char *admin_caller(const struct http_request *rq);
 
 /* --- endpoints: one file each group --- */
+void handle_console(struct http_request *rq);
+void handle_console_style(struct http_request *rq);
+void handle_console_script(struct http_request *rq);
 void handle_admin_status(struct http_request *rq);
 void handle_admin_metrics(struct http_request *rq);
 void handle_breakers(struct http_request *rq);

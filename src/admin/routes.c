@@ -8,7 +8,13 @@ static const int s_retire[] = {202, 400, 401, 403, 411, 413, 415, 431, 500, 503,
 static const int s_cancel[] = {200, 400, 401, 403, 409, 431, 500, 503, 0};
 static const int s_trace[] = {200, 400, 401, 403, 404, 431, 500, 503, 0};
 
+static const int s_page[] = {200, 400, 403, 431, 500, 0};
+
+/* The console's files hold no data, and a browser that opens a page cannot send a token: what they ask for needs it. */
 const struct http_route admin_routes[] = {
+    {"GET", "/admin/console", handle_console, HTTP_OPEN | HTTP_QUIET, HTTP_CORE, s_page},
+    {"GET", "/admin/console.css", handle_console_style, HTTP_OPEN | HTTP_QUIET, HTTP_CORE, s_page},
+    {"GET", "/admin/console.js", handle_console_script, HTTP_OPEN | HTTP_QUIET, HTTP_CORE, s_page},
     {"GET", "/admin/status", handle_admin_status, HTTP_QUIET, HTTP_CORE, s_read},
     {"GET", "/admin/metrics", handle_admin_metrics, HTTP_QUIET, HTTP_CORE, s_read},
     {"GET", "/admin/breakers", handle_breakers, HTTP_QUIET, HTTP_CORE, s_read},

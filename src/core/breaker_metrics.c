@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LABEL_MAX (BREAKER_NAME_MAX + 48)
+#define LABEL_MAX  (BREAKER_NAME_MAX + 48)
+#define LAST_CAUSE "pcs_breaker_last_cause"
 
 static char state_text[BREAKER_METRICS_MAX * BREAKER_STATE_COUNT][LABEL_MAX];
 static char breaker_text[BREAKER_METRICS_MAX][LABEL_MAX];
@@ -116,8 +117,8 @@ static void print_causes(struct buf *out, void *arg)
 {
     (void)arg;
     uint64_t now = clock_mono_ns();
-    buf_puts(out, "# HELP pcs_breaker_last_cause When the last failure was recorded, and what it was.\n"
-                  "# TYPE pcs_breaker_last_cause gauge\n");
+    buf_puts(out, "# HELP " LAST_CAUSE " When the last failure was recorded, and what it was.\n"
+                  "# TYPE " LAST_CAUSE " gauge\n");
     pthread_mutex_lock(&lock);
     for (size_t n = 0; n < seat_count; n++) {
         struct breaker_snapshot b;
@@ -127,7 +128,7 @@ static void print_causes(struct buf *out, void *arg)
         breaker_snapshot(seats[n].breaker, &b);
         if (*b.last_cause && b.last_cause_at_ns <= now) {
             int64_t at_ms = clock_wall_ms() - (int64_t)((now - b.last_cause_at_ns) / NS_PER_MS);
-            buf_printf(out, "pcs_breaker_last_cause{%s,cause=\"", breaker_text[n]);
+            buf_printf(out, LAST_CAUSE "{%s,cause=\"", breaker_text[n]);
             put_label(out, b.last_cause);
             buf_printf(out, "\"} %.3f\n", (double)at_ms / 1e3);
         }
