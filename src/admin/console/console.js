@@ -20,6 +20,12 @@ function make(tag, attributes = {}, ...children) {
   e.append(...children.filter((c) => c !== null && c !== undefined).map((c) => (c instanceof Node ? c : String(c))));
   return e;
 }
+/* New rows for a table; whoever had the keyboard on a button of an old one has it on the same button of the new. */
+function fill(table, rows) {
+  const key = document.activeElement?.dataset.key;
+  $(table).tBodies[0].replaceChildren(...rows);
+  if (key) $(table).querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+}
 const number = (n, digits = 0) => (n === null || Number.isNaN(n) ? "–" : n.toLocaleString("en", { maximumFractionDigits: digits }));
 function duration(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return "–";
@@ -126,10 +132,9 @@ function chart(id, first, second, format) {
 
 function showTraffic(text) {
   const now = { at: performance.now(), samples: parse(text) };
-  const then = before;
+  const then = before || now; /* at first there is nothing to compare with: what counts is 0 */
+  const span = before ? seconds(now.at - then.at) : 1;
   before = now;
-  if (!then) return;
-  const span = seconds(now.at - then.at);
   const rate = (name, where) => Math.max(0, sum(now.samples, name, where) - sum(then.samples, name, where)) / span;
   const requests = rate("pcs_http_requests_total", customers), errors = rate("pcs_http_requests_total", (l) => customers(l) && l.status === "5xx");
   const p50 = quantile(0.5, now.samples, then.samples, "pcs_http_request_seconds", customers);
@@ -187,7 +192,7 @@ function bar(used, most) {
 
 function showBreakers(data) {
   const percent = (p) => (p === undefined ? "–" : `${p} %`);
-  $("breakers").tBodies[0].replaceChildren(...data.breakers.map((b) => make("tr", {},
+  fill("breakers", data.breakers.map((b) => make("tr", {},
     make("td", { class: "mono tight" }, b.name),
     make("td", { class: "tight" }, make("span", { class: `pill ${kindOf(b.state)}` }, b.state), b.openForMilliseconds ? ` ${duration(seconds(b.openForMilliseconds))}` : ""),
     make("td", {}, percent(b.failureRatePercent)), make("td", {}, percent(b.slowCallRatePercent)),
@@ -195,7 +200,7 @@ function showBreakers(data) {
     make("td", {}, b.bulkhead ? bar(b.bulkhead.inFlight, b.bulkhead.maxInFlight) : "–"),
     make("td", {}, b.bulkhead ? bar(b.bulkhead.queued, b.bulkhead.maxQueue) : "–"),
     make("td", {}, b.bulkhead ? number(b.bulkhead.refused) : "–"),
-    make("td", {}, make("button", { type: "button", "aria-label": `Switch ${b.name}`, onclick: () => switchBreaker(b) }, "Switch…")))));
+    make("td", {}, make("button", { type: "button", "aria-label": `Switch ${b.name}`, "data-key": `switch ${b.name}`, onclick: () => switchBreaker(b) }, "Switch…")))));
 }
 
 function switchBreaker(b) {
@@ -207,20 +212,20 @@ function switchBreaker(b) {
 
 /* ---- doubts ---- */
 
-const storyLink = (id) => make("button", { type: "button", class: "link mono", title: id, onclick: () => search(id) }, `${id.slice(0, 13)}…`);
+const storyLink = (id) => make("button", { type: "button", class: "link mono", title: id, "data-key": `story ${id}`, onclick: () => search(id) }, `${id.slice(0, 13)}…`);
 
 function showDoubts(data) {
   $("doubts-empty").hidden = data.doubts.length > 0;
   $("doubts").parentElement.hidden = data.doubts.length === 0;
-  $("doubts").tBodies[0].replaceChildren(...data.doubts.map((d) => make("tr", {},
+  fill("doubts", data.doubts.map((d) => make("tr", {},
     make("td", { class: "tight" }, duration(d.ageSeconds), d.onOperatorList ? make("div", {}, make("span", { class: "pill bad" }, "waits for you")) : null),
     make("td", { class: "mono tight" }, d.lineNumber),
     make("td", {}, d.currentProductName || "", make("div", { class: "dim mono" }, d.currentProductCode || "")),
     make("td", {}, d.targetProductName || "", make("div", { class: "dim mono" }, d.targetProductCode)),
     make("td", {}, `${number(d.checks)}×`), make("td", { class: "tight" }, d.onOperatorList ? "–" : clock(d.nextCheckAt)),
     make("td", {}, storyLink(d.requestId)),
-    make("td", { class: "tight" }, make("button", { type: "button", onclick: () => checkNow(d) }, "Ask KOS now"), " ",
-      make("button", { type: "button", onclick: () => settle(d) }, "Settle…")))));
+    make("td", { class: "tight" }, make("button", { type: "button", "data-key": `check ${d.requestId}`, onclick: () => checkNow(d) }, "Ask KOS now"), " ",
+      make("button", { type: "button", "data-key": `settle ${d.requestId}`, onclick: () => settle(d) }, "Settle…")))));
 }
 
 async function checkNow(d) {
@@ -243,14 +248,14 @@ function settle(d) {
 function showDeliveries(data) {
   $("deliveries-empty").hidden = data.deliveries.length > 0;
   $("deliveries").parentElement.hidden = data.deliveries.length === 0;
-  $("deliveries").tBodies[0].replaceChildren(...data.deliveries.map((e) => {
+  fill("deliveries", data.deliveries.map((e) => {
     const last = e.lastAttempt;
     return make("tr", {},
       make("td", {}, e.seq), make("td", { class: "tight" }, e.eventType), make("td", { class: "mono tight" }, e.lineNumber),
       make("td", { class: "tight" }, stamp(e.createdAt)),
       make("td", { class: "tight" }, last ? `${last.status || last.error || "no answer"} ` : "–", make("span", { class: "dim" }, last ? clock(last.at) : "")),
       make("td", { class: "answer mono" }, last?.answer || ""), make("td", {}, storyLink(e.requestId)),
-      make("td", { class: "tight" }, e.state === "pending" ? `due ${clock(e.dueAt)}` : make("button", { type: "button", onclick: () => replay(e) }, "Replay…")));
+      make("td", { class: "tight" }, e.state === "pending" ? `due ${clock(e.dueAt)}` : make("button", { type: "button", "data-key": `replay ${e.seq}`, onclick: () => replay(e) }, "Replay…")));
   }));
 }
 
@@ -284,7 +289,7 @@ function story(s) {
   for (const e of s.events || []) for (const a of e.attempts) items.push({ at: a.at, text: `MVNO AP ${e.eventType} → ${a.status || a.error || "no answer"}, ${a.verdict} (${a.milliseconds} ms)`, kind: "event" });
   items.sort((a, b) => (a.at || "").localeCompare(b.at || ""));
   const facts = { Request: c.requestId, Line: c.lineNumber, Change: `${c.currentProductCode || "?"} → ${c.targetProductCode || "?"}`, Result: [c.resultCode, c.resultMessage, c.failureReason].filter(Boolean).join(" · "),
-    Customer: c.customerId, "Asked by": c.subject, "Settled by": c.actor, "Order at KOS": c.kosOrderNumber, Correlation: c.correlationId, Trace: c.traceparent,
+    Customer: c.customerId, "Asked by": c.subject, "Settled by": c.actor !== c.subject && c.actor, "Order at KOS": c.kosOrderNumber, Correlation: c.correlationId, Trace: c.traceparent,
     PostgreSQL: s.forwarding ? `${s.forwarding.state}${s.forwarding.reason ? `: ${s.forwarding.reason}` : ""}` : s.history?.row ? "has it" : "", "Cache entry": s.invalidation?.pending ? "still to be dropped" : "" };
   const dl = make("dl");
   for (const [k, v] of Object.entries(facts)) if (v) dl.append(make("dt", {}, k), make("dd", {}, v));
