@@ -44,6 +44,7 @@ static const struct command {
     {"slots", NULL, cli_slots},
     {"retire", NULL, cli_retire},
     {"forget", NULL, cli_forget},
+    {"backup", NULL, cli_backup},
     {"verify-history", NULL, cli_verify_history},
 };
 /* clang-format on */

@@ -110,6 +110,7 @@ bool admin_reload(struct admin *a, struct config *settings, char *err, size_t er
 void admin_quiesce(struct admin *a)
 {
     a->ending = true;
+    admin_backup_stop(a);
     if (a->local.server) {
         http_server_quiesce(a->local.server);
     }

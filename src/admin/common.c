@@ -28,6 +28,7 @@ PROBLEM(already_pending, "ALREADY_PENDING", 409, "아직 전송되지 않은 이
         "The event has not been delivered yet and will be sent by itself");
 PROBLEM(out_of_order, "OUT_OF_ORDER", 409, "같은 회선의 이후 이벤트가 이미 전송되었습니다",
         "A later event of the line has been delivered; ask for outOfOrder");
+PROBLEM(backup_busy, "BACKUP_BUSY", 409, "백업이 이미 진행 중입니다", "A copy is being made already");
 PROBLEM(line_busy, "LINE_BUSY", 409, "회선에 끝나지 않은 처리가 있습니다",
         "Something of the line is not over yet");
 PROBLEM(slot_in_use, "SLOT_IN_USE", 409, "다른 프로세스가 사용 중인 슬롯입니다",

@@ -50,7 +50,8 @@ bool host_allowed(const char *host, const char *bind);
 /* --- common.c --- */
 extern const struct http_problem admin_unauthorized, admin_forbidden, admin_request_not_found,
     admin_breaker_not_found, admin_event_not_found, admin_slot_not_found, admin_not_in_doubt, admin_busy,
-    admin_already_pending, admin_out_of_order, admin_slot_in_use, admin_ending, admin_line_busy;
+    admin_already_pending, admin_out_of_order, admin_slot_in_use, admin_ending, admin_line_busy,
+    admin_backup_busy;
 
 void admin_fail(struct http_request *rq, const struct http_problem *problem, const char *details);
 void admin_fail_field(struct http_request *rq, const char *field, const char *ko, const char *en);
@@ -89,6 +90,9 @@ void handle_check(struct http_request *rq);
 void handle_deliveries(struct http_request *rq);
 void handle_replay(struct http_request *rq);
 void handle_trace(struct http_request *rq);
+/* The service ends: a copy that is being made is given up, so that its request is answered. */
+void admin_backup_stop(struct admin *a);
+void handle_backup(struct http_request *rq);
 void handle_forget(struct http_request *rq);
 void handle_slots(struct http_request *rq);
 void handle_retire(struct http_request *rq);

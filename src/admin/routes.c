@@ -27,6 +27,7 @@ const struct http_route admin_routes[] = {
     {"GET", "/admin/trace", handle_trace, 0, HTTP_CORE, s_trace},
     {"POST", "/admin/retire", handle_retire, HTTP_BODY, HTTP_CORE, s_retire},
     {"DELETE", "/admin/retire", handle_retire_cancel, 0, HTTP_CORE, s_cancel},
+    {"POST", "/admin/backup", handle_backup, HTTP_BODY, HTTP_CORE, s_put},
     {"POST", "/admin/lines/forget", handle_forget, HTTP_BODY, HTTP_CORE, s_put},
     {"GET", "/admin/slots", handle_slots, HTTP_QUIET, HTTP_CORE, s_read},
 };

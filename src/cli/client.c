@@ -239,7 +239,7 @@ static CURLcode perform(struct client *c, const char *method, const char *path, 
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT, CALL_WAIT_S);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, c->wait_s ? c->wait_s : CALL_WAIT_S);
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
         if (body || strcmp(method, "GET") != 0) {
             curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "");

@@ -24,6 +24,7 @@ struct client {
     const char *socket; /* --socket */
     int slot;           /* --slot; -1: not given */
     bool json;
+    long wait_s;             /* for an answer; 0: a minute */
     struct config *settings; /* NULL with --socket */
     char path[4096];         /* of the socket in use */
     int dir_fd;
@@ -83,6 +84,7 @@ int cli_slots(const char *config_file, int argc, char **argv);
 int cli_settle(const char *config_file, int argc, char **argv);
 int cli_deliveries(const char *config_file, int argc, char **argv);
 int cli_retire(const char *config_file, int argc, char **argv);
+int cli_backup(const char *config_file, int argc, char **argv);
 int cli_forget(const char *config_file, int argc, char **argv);
 int cli_trace(const char *config_file, int argc, char **argv);
 /* 0: clean, 1: findings, 2: not verified. */

@@ -257,6 +257,8 @@ void cli_print_help(void)
          "fields\n"
          "                    in Redis, PostgreSQL and every journal of JOURNAL_PATH; the hash chain still "
          "holds\n"
+         "  backup            backup DIR: a checked copy of a slot's journal, of a running service or "
+         "without one\n"
          "  slots             the journal's slots, and what those without an owner hold\n"
          "  retire            --slot N or --orphans: empty a slot (settle, forward, deliver) and give it up; "
          "its\n"

@@ -270,6 +270,9 @@ static void sort_op(struct journal *j, struct journal_op *op, struct op_list *wr
         }
         op_list_push(&j->lazy, op);
         break;
+    case PHASE_LONG:
+        journal_backup_begin(j, op);
+        break;
     case PHASE_LAST:
         op_list_push(last, op);
         break;

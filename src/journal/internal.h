@@ -2,6 +2,7 @@
 #ifndef JOURNAL_INTERNAL_H
 #define JOURNAL_INTERNAL_H
 
+#include "journal/backup.h"
 #include "journal/claims.h"
 #include "journal/recent.h"
 #include "journal/reserve.h"
@@ -34,6 +35,7 @@ enum phase {
     PHASE_FIRST, /* before the transaction, on what is committed; answered at once */
     PHASE_WRITE, /* in the transaction; answered after the commit */
     PHASE_LAZY,  /* joins the next transaction, or one of its own after LAZY_NS */
+    PHASE_LONG,  /* goes on beside the batches, and answers by itself */
     PHASE_LAST   /* after the transaction: must see everything that was submitted before it */
 };
 
@@ -113,6 +115,8 @@ struct journal {
     uint64_t reopen_at, reopen_delay;
     struct undo undo;
     struct chain chain;
+    struct backup backup;
+    struct journal_op *backup_op; /* NULL: no copy is being made */
 
     uint64_t tick_at, retention_at;
     int64_t retention_cursor;
@@ -158,6 +162,11 @@ void group_flush(struct journal *j); /* commits what is lazy */
 void group_wake_sinks(struct journal *j);
 void group_fail_all(struct journal *j, struct op_list *batch);
 void op_answer(struct journal_op *op);
+
+/* backup.c: takes the operation over; between batches; gives an unfinished copy up. */
+void journal_backup_begin(struct journal *j, struct journal_op *op);
+void journal_backup_step(struct journal *j);
+void journal_backup_stop(struct journal *j);
 
 /* retention.c: removes a few old rows, and says in j->retention_at when to go on. */
 void retention_step(struct journal *j, uint64_t now_ns, bool idle);

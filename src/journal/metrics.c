@@ -33,6 +33,7 @@ static const char *const verb_labels[] = {
     [JOURNAL_EVENTS_LIST] = "verb=\"events_list\"",
     [JOURNAL_EVENT_REPLAY] = "verb=\"event_replay\"",
     [JOURNAL_TRACE] = "verb=\"trace\"",
+    [JOURNAL_BACKUP] = "verb=\"backup\"",
     [JOURNAL_FORGET] = "verb=\"forget\"",
     [JOURNAL_STATS] = "verb=\"stats\"",
     [JOURNAL_VERBS] = NULL,

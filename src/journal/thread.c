@@ -162,6 +162,7 @@ void journal_break(struct journal *j, int rc, const char *during)
     j->broken = true;
     journal_publish(j);
     group_fail_all(j, &j->lazy);
+    journal_backup_stop(j);
     store_close(&j->store);
     j->reopen_delay = REOPEN_MIN_NS;
     j->reopen_at = clock_mono_ns() + j->reopen_delay;
@@ -267,6 +268,9 @@ static uint64_t next_deadline(const struct journal *j, uint64_t now_ns)
     if (j->broken) {
         return ns_min(at, j->reopen_at);
     }
+    if (j->backup_op) {
+        return now_ns;
+    }
     if (j->lazy.head) {
         at = ns_min(at, j->lazy_until);
     }
@@ -319,12 +323,14 @@ void *journal_thread(void *arg)
             reopen(j, now_ns);
         }
         take_batch(j);
+        journal_backup_step(j);
         keep_house(j, clock_mono_ns());
         if (j->stopping && !j->backlog.head) {
             break;
         }
     }
     group_flush(j);
+    journal_backup_stop(j);
     if (!j->broken) {
         chain_tell(j, clock_mono_ns(), true);
         (void)store_checkpoint(&j->store, true);

@@ -32,6 +32,7 @@ const struct verb journal_verbs[JOURNAL_VERBS] = {
     [JOURNAL_EVENTS_LIST]    = {"events_list", verb_events_list, NULL, PHASE_LAST, false},
     [JOURNAL_EVENT_REPLAY]   = {"event_replay", verb_event_replay, NULL, PHASE_WRITE, false},
     [JOURNAL_TRACE]          = {"trace", verb_trace, NULL, PHASE_LAST, false},
+    [JOURNAL_BACKUP]         = {"backup", NULL, NULL, PHASE_LONG, true},
     [JOURNAL_FORGET]         = {"forget", verb_forget, NULL, PHASE_WRITE, false},
     [JOURNAL_STATS]          = {"stats", verb_stats, NULL, PHASE_LAST, false},
 };

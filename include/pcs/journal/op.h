@@ -108,6 +108,8 @@ enum journal_verb {
     JOURNAL_TRACE,
     /* Erases `line`'s personal fields (forget.h), a span from seq on. OK, CONFLICT */
     JOURNAL_FORGET,
+    JOURNAL_BACKUP, /* copies the file into the slot (backup.h); answered when the copy is whole. limit -1: gives
+                       the one that is being made up (its operation is FAILED) */
     /* --- the whole --- */
     JOURNAL_STATS, /* stats */
     JOURNAL_VERBS
