@@ -5,7 +5,7 @@
  * The requests of FILE are sent in turn, from its start again when they are used up. Closed loop: each connection sends
  * its next request when the last was answered. With --rate: requests are due at even distances, whoever answers how
  * slowly; latency counts from when a request was due, so that waiting for a free connection is part of it. With --hold:
- * every connection sends one request and stays open until the standard input ends; "sent" and "answered" are printed
+ * every connection sends one request (with --rate at even distances) and stays open until the standard input ends; "sent" and "answered" are printed
  * when all are. The last line of output is the result as JSON. Ends after --seconds or --total answers, whichever is
  * first; what is under way is waited for, 5 s at the most. */
 #include "load.h"
@@ -223,9 +223,14 @@ static void run_hold(void)
 {
     bool told_sent = false, told_answered = false;
     struct pollfd in[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = epoll_fd, .events = POLLIN}};
-    while (idle_count && !told_sent) {
-        start_request(idle[--idle_count], now_ns());
-        run_events(0);
+    for (size_t n = 0; idle_count && !told_sent;) {
+        uint64_t now = now_ns();
+        uint64_t due = options.rate > 0 ? start_ns + (uint64_t)((double)n * 1e9 / options.rate) : now;
+        if (due <= now) {
+            start_request(idle[--idle_count], now);
+            n++;
+        }
+        run_events(due > now ? (int64_t)(due - now) : 0);
         told_sent = sent == options.connections;
     }
     say("sent");

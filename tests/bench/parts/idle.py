@@ -18,7 +18,7 @@ def run(bench, report):
         for _ in range(2):  # every token and line known: what grows afterwards are the connections
             load.run(bench.build, own, service.port, connections=64, total=count, seconds=60)
         before = cpu.resident(service.pid)
-        held = load.Load(bench.build, own, service.port, connections=count, hold=True)
+        held = load.Load(bench.build, own, service.port, connections=count, hold=True, rate=bench.size(2000, 500))
         held.wait_for("answered")
         service.metrics()
         after = cpu.resident(service.pid)
@@ -29,4 +29,5 @@ def run(bench, report):
     each = (after - before) / count / 1024
     report.table(("connections", "resident before MiB", "with them MiB", "KiB each"),
                  [(count, before / 1048576, after / 1048576, each)])
+    report.note("The connections come and ask one after the other, 2 000 a second, then all of them idle.")
     report.goal("resident bytes of a connection", "≤ 12 KiB", f"{num(each)} KiB", each <= 12)

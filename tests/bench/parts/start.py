@@ -42,7 +42,8 @@ def fill(bench, rig, service, count):
         rig.command(service, "breakers", name, "forced-open")
     posts = load.write(os.path.join(rig.folder, "posts"), (
         post(n, service.port, admin, "Prefer: respond-async\r\n") for n in range(count)))
-    load.run(bench.build, posts, service.port, expect="202", connections=256, total=count, seconds=120)
+    made = load.run(bench.build, posts, service.port, expect="202", connections=256, total=count, seconds=120)
+    return made["answers"]
 
 
 def run(bench, report):
@@ -53,11 +54,12 @@ def run(bench, report):
         rig.start_kos(count)
         more = {"OUTAGE_MODE": "hold", "OUTAGE_MAX_HOLD": "1h", "LIMITS_RATE": 0, "OUTAGE_RELEASE_RATE": 1}
         service = rig.service(**more)
-        for name in ("empty", f"{count} open changes"):
-            if name != "empty":
-                fill(bench, rig, service, count)
+        for name in ("empty", "open"):
+            if name == "open":
+                count = fill(bench, rig, service, count)  # fewer, on a slow machine
                 if pick(service.metrics(), "pcs_journal_open") < count:
                     raise RuntimeError("not all changes are open")
+                name = f"{count} open changes"
             took = []
             for _ in range(times):
                 service.kill()
