@@ -9,20 +9,19 @@
 #
 # nginx hashes lines over addresses, so it has to be told them: when they change it gets a new configuration and reloads.
 # What it has taken before is answered by the workers that took it. A name that cannot be looked up changes nothing.
-# SIGTERM, SIGQUIT, SIGINT: no new connections, what is under way is answered, then it ends. SIGHUP: looks at once.
+# SIGTERM, SIGQUIT, SIGINT: no new connections, what is under way is answered, then it ends.
 set -euo pipefail
-. /etc/gateway/render.sh
+CONFIG=${GATEWAY_CONFIG:-/etc/gateway}
+. "$CONFIG/render.sh"
 
 STATE=${GATEWAY_STATE:-/run/gateway}
 CONF=$STATE/nginx.conf
 : "${GATEWAY_SERVICE:=product-change-service:8083}" "${GATEWAY_AUTH:=auth-sim:18082}" "${GATEWAY_FOLLOW:=2}"
-nginx_pid=''
-stopping=''
 
 say() { printf '{"time":"%s","gateway":"%s"}\n' "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" "$*"; }
 
 # addresses NAME: IPv4, sorted, so that the same set gives the same configuration
-addresses() { getent ahostsv4 "$1" 2>/dev/null | awk '{ print $1 }' | sort -u | tr '\n' ' '; }
+addresses() { getent ahostsv4 "$1" 2>/dev/null | awk '{ print $1 }' | sort -u | tr '\n' ' ' || true; }
 
 configuration() { # SERVICE-ADDRESSES AUTH-ADDRESSES
     local rate=${GATEWAY_RATE:-500}
@@ -31,8 +30,8 @@ configuration() { # SERVICE-ADDRESSES AUTH-ADDRESSES
     local GATEWAY_LISTEN=${GATEWAY_LISTEN:-0.0.0.0:${GATEWAY_PORT:-8080}} \
         GATEWAY_TLS=${GATEWAY_TLS:-} \
         GATEWAY_STATE=$STATE \
-        GATEWAY_ACCESS_LOG=/dev/stdout \
-        GATEWAY_ERROR_LOG=/dev/stderr \
+        GATEWAY_ACCESS_LOG=${GATEWAY_ACCESS_LOG:-/dev/stdout} \
+        GATEWAY_ERROR_LOG=${GATEWAY_ERROR_LOG:-/dev/stderr} \
         GATEWAY_WEB=${GATEWAY_WEB:-/usr/share/gateway/web} \
         GATEWAY_SERVICE_SERVERS=$(gateway_servers "${GATEWAY_SERVICE##*:}" ${1:-127.0.0.2}) \
         GATEWAY_AUTH_SERVERS=$(gateway_servers "${GATEWAY_AUTH##*:}" ${2:-127.0.0.2}) \
@@ -41,7 +40,7 @@ configuration() { # SERVICE-ADDRESSES AUTH-ADDRESSES
         GATEWAY_BURST=${GATEWAY_BURST:-$((rate * 4))} \
         GATEWAY_TRUSTED=$(gateway_trusted "${GATEWAY_TRUSTED_NETWORKS:-}") \
         GATEWAY_WORKERS=${GATEWAY_WORKERS:-auto}
-    gateway_fill /etc/gateway/nginx.conf.template
+    gateway_fill "$CONFIG/nginx.conf.template"
 }
 
 service_known='' auth_known=''
@@ -58,32 +57,27 @@ look() {
     say "instances: ${service:-none }auth: ${auth:-none}"
 }
 
-stop() {
-    stopping=1
-    [[ -z $nginx_pid ]] || kill -QUIT "$nginx_pid" 2>/dev/null || true
+# Beside nginx, and without a trap: a shell may mind a signal in the middle of $(…), and the one below only waits.
+follow() {
+    while sleep "$GATEWAY_FOLLOW"; do
+        ! look || kill -HUP "$nginx_pid"
+    done
 }
-trap stop TERM INT QUIT
-trap : HUP
 
 look
 nginx -p "$STATE/" -e /dev/stderr -c "$CONF" &
 nginx_pid=$!
-status=0
-while kill -0 "$nginx_pid" 2>/dev/null; do
-    # Waiting for a sleep, not sleeping: a signal ends the wait at once.
-    sleep "$GATEWAY_FOLLOW" &
-    pause=$!
-    wait -n "$nginx_pid" "$pause" || true
-    kill "$pause" 2>/dev/null || true
-    [[ -n $stopping ]] && break
-    ! look || kill -HUP "$nginx_pid" 2>/dev/null || true
-done
-# A trapped signal ends `wait` early, so until it is gone.
-while kill -0 "$nginx_pid" 2>/dev/null; do wait "$nginx_pid" || status=$?; done
-wait "$nginx_pid" 2>/dev/null || status=$?
-if [[ -n $stopping ]]; then
-    say "ended"
-    exit 0
+stopping=''
+trap 'stopping=1; kill -QUIT "$nginx_pid"' TERM INT QUIT
+follow &
+follow_pid=$!
+# A trapped signal ends `wait` early. Otherwise one of the two has ended by itself, which neither should.
+wait -n "$nginx_pid" "$follow_pid" || true
+if [[ -z $stopping ]]; then
+    say "nginx or what watches over it has ended by itself"
+    kill -KILL "$follow_pid" "$nginx_pid" 2>/dev/null || true
+    exit 1
 fi
-say "nginx ended by itself with $status"
-exit 1
+while kill -0 "$nginx_pid" 2>/dev/null; do wait "$nginx_pid" || true; done
+kill -TERM "$follow_pid" 2>/dev/null || true
+say "ended"
