@@ -131,6 +131,7 @@ check_command() {
     gate 'scripts' scripts_check
     gate 'docker compose' compose_check
     gate 'layers' layers_check
+    gate 'OpenAPI' openapi_check
     gate 'banned functions' banned_check
     gate 'shape' shape_check
     gate 'gcc, warnings are errors' build gcc

@@ -94,5 +94,8 @@ void handle_actuator_liveness(struct http_request *rq);
 void handle_actuator_readiness(struct http_request *rq);
 void handle_metrics(struct http_request *rq);
 void handle_openapi(struct http_request *rq);
+void handle_docs(struct http_request *rq);
+void handle_docs_script(struct http_request *rq);
+void handle_docs_style(struct http_request *rq);
 
 #endif

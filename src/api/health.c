@@ -100,16 +100,3 @@ void handle_metrics(struct http_request *rq)
     metrics_print(&b);
     send_buf(rq, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
-
-/* src/api/openapi.json, put into the program by the assembler. */
-__asm__(".section .rodata\n"
-        ".global openapi_json_start\nopenapi_json_start:\n.incbin \"" PCS_SOURCE_DIR
-        "/src/api/openapi.json\"\n"
-        ".global openapi_json_end\nopenapi_json_end:\n.byte 0\n.previous\n");
-extern const char openapi_json_start[], openapi_json_end[];
-
-void handle_openapi(struct http_request *rq)
-{
-    http_reply_static(rq, 200, JSON_TYPE, openapi_json_start,
-                      (size_t)(openapi_json_end - openapi_json_start));
-}

@@ -18,6 +18,15 @@ def held_order(page, customer, kos):
     return gate
 
 
+@pytest.fixture
+def mortal(site):
+    """The service, which may be killed: it runs again afterwards, whatever happened."""
+    yield site.world.service
+    site.world.kos.clear()
+    if not site.world.service.process.running():
+        site.world.service.start()
+
+
 def one_order(page, customer):
     page.state("COMPLETED", 20)
     assert len(customer.orders()) == 1, customer.orders()
@@ -130,28 +139,28 @@ def test_offline_before_anything_was_sent(page, customer):
     one_order(page, customer)
 
 
-def test_the_service_dies_under_the_order_and_comes_back(page, site, customer, kos):
+def test_the_service_dies_under_the_order_and_comes_back(page, mortal, customer, kos):
     """The gateway says RESULT_UNKNOWN; the same key finds out."""
     page.to_confirm(customer)
     gate = kos.fault("gate", operation="inquiry", phase="after", lineNumber=customer.line)
     page.order()
     kos.wait_held(gate)
-    site.world.service.kill9()
+    mortal.kill9()
     page.wait("[data-news]", "결과를 다시 확인하고 있습니다")
     kos.clear()
-    site.world.service.start()
+    mortal.start()
     one_order(page, customer)
 
 
-def test_the_service_dies_after_the_order_was_sent(page, site, customer, kos):
+def test_the_service_dies_after_the_order_was_sent(page, mortal, customer, kos):
     page.to_confirm(customer)
     gate = kos.fault("gate", operation="change", phase="after", lineNumber=customer.line)
     page.order()
     kos.wait_held(gate)
-    site.world.service.kill9()
+    mortal.kill9()
     page.wait("[data-news]", "결과를 다시 확인하고 있습니다")
     kos.clear()
-    site.world.service.start()
+    mortal.start()
     one_order(page, customer)
 
 

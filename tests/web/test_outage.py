@@ -1,5 +1,7 @@
 """Outages shown as what they are: KOS out (refused, and stale data), the service down, no network, too many requests."""
 
+import threading
+
 import pytest
 
 ENV = {"KOS_BREAKER_WINDOW": 4, "KOS_BREAKER_MINIMUM": 4, "KOS_BREAKER_WAIT": "2s", "KOS_BREAKER_WAIT_MAX": "2s", "KOS_BREAKER_HALF_OPEN_PERMITS": 1,
@@ -113,10 +115,12 @@ def test_the_pre_check_in_an_outage(page, site, customer, outage):
 def test_the_service_down_and_back(page, site, customer):
     page.login(customer).screen("menu")
     site.world.service.stop()
-    page.open("#/history").screen("history")
-    page.wait("[data-code=SERVICE_UNAVAILABLE]", "서비스를 잠시 이용할 수 없습니다")
-    page.look("service-down")
-    site.world.service.start()
+    try:
+        page.open("#/history").screen("history")
+        page.wait("[data-code=SERVICE_UNAVAILABLE]", "서비스를 잠시 이용할 수 없습니다")
+        page.look("service-down")
+    finally:
+        site.world.service.start()
     page.wait("[data-empty]", seconds=20)
 
 
@@ -135,8 +139,21 @@ def test_no_network(page, customer):
 def test_too_many_requests(page, customer):
     """429: nothing was ordered; counted down."""
     page.to_confirm(customer)
+    enough = threading.Event()
+
+    def use_up():
+        while not enough.is_set():
+            api.validate(customer.body())
+
+    api = customer.api.another()
+    crowd = threading.Thread(target=use_up)
     page.until(lambda: customer.api.validate(customer.body()).status == 429, what="the caller's rate is used up")
-    page.order().state("UNSENT")
+    crowd.start()
+    try:
+        page.order().state("UNSENT")
+    finally:
+        enough.set()
+        crowd.join()
     page.wait("[data-code=TOO_MANY_REQUESTS]", "요청이 너무 많습니다")
     page.look("too-many")
     page.press("#again:not(:disabled)").state("COMPLETED")

@@ -65,7 +65,7 @@ class Reply:
         return self
 
 
-OPEN_PATHS = re.compile(r"^/(health/(live|ready)|metrics|openapi\.json|actuator/health(/liveness|/readiness)?)$")
+OPEN_PATHS = re.compile(r"^/(health/(live|ready)|metrics|openapi\.json|actuator/health(/liveness|/readiness)?|docs(/docs\.(js|css))?)$")
 RETRIED = (429, 503)
 
 
@@ -121,8 +121,13 @@ def check_reply(reply, method, path, sent):
         assert "Allow" in reply.headers, reply
 
 
+# Headers that the network's layer adds; all others have to be described.
+OF_THE_TRANSPORT = {"date", "content-type", "content-length", "connection", "keep-alive", "vary",
+                    "access-control-allow-origin", "access-control-expose-headers"}
+
+
 class Described:
-    """What /openapi.json says: which statuses a route may answer with, and what their bodies look like."""
+    """What /openapi.json says: which statuses a route may answer with, and what their headers and bodies look like."""
 
     def __init__(self, text):
         self.text = text
@@ -135,12 +140,32 @@ class Described:
         self.routes.sort(key=lambda r: "{" in r[1])
         self.validators = {}
 
+    def resolve(self, node):
+        while "$ref" in node:
+            ref, node = node["$ref"], self.text
+            for part in ref[2:].split("/"):
+                node = node[part.replace("~1", "/").replace("~0", "~")]
+        return node
+
+    def check_headers(self, where, response, headers):
+        """Every header is described, those that are always there are there, and their values are what they should be."""
+        described = {name.lower(): self.resolve(h) for name, h in response.get("headers", {}).items()}
+        unknown = {name.lower() for name in headers} - described.keys() - OF_THE_TRANSPORT
+        assert not unknown, f"{where}: headers {sorted(unknown)} are not in the OpenAPI text"
+        for name, header in described.items():
+            if name not in headers:
+                assert not header.get("required"), f"{where}: the header {name} is missing"
+                continue
+            schema, value = header["schema"], headers[name]
+            if schema["type"] == "integer":
+                assert value.isdigit() and int(value) >= schema.get("minimum", 0), f"{where}: {name}: {value}"
+            if "pattern" in schema:
+                assert re.search(schema["pattern"], value), f"{where}: {name}: {value}"
+
     def validator(self, method, path, status, responses, type_):
         key = (method, path, status, type_)
         if key not in self.validators:
-            response = responses[str(status)]
-            if "$ref" in response:
-                response = self.text["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+            response = self.resolve(responses[str(status)])
             content = response.get("content", {})
             schema = content.get(type_, {}).get("schema")
             assert schema is not None or not content, f"{method} {path} {status}: {type_} is not in the OpenAPI text"
@@ -152,6 +177,7 @@ class Described:
         for m, route, pattern, responses in self.routes:
             if m == method and pattern.match(path):
                 assert str(reply.status) in responses, f"{method} {path}: {reply.status} is not in the OpenAPI text"
+                self.check_headers(f"{method} {path} {reply.status}", self.resolve(responses[str(reply.status)]), reply.headers)
                 type_ = reply.headers.get("Content-Type", "").split(";")[0]
                 if type_.endswith("json") and reply.body:
                     validator = self.validator(m, route, reply.status, responses, type_)

@@ -12,7 +12,7 @@ export async function resultScreen(screen) {
   const news = h("p.count", { role: "status", "data-news": "" });
   let timer = new AbortController();
   let drawn = "";
-  show(screen, t("processing"), progress({ title: t("processing"), lead: t("processingLead") }));
+  show(screen, t("processing"), progress({ title: t("processing"), lead: t("processingLead") }, news));
   const draw = (result) => {
     const now = JSON.stringify(result) + stateOf(result);
     if (now === drawn) return; // nothing new: the focus stays where it is
