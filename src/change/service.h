@@ -147,6 +147,8 @@ void tell_answered(struct change_service *svc, const char *request_id, int statu
 void tell_calls(struct change_service *svc, const char *request_id, const struct kos_call_note *notes,
                 size_t count, int64_t attempt);
 void tell_invalidated(struct change_service *svc, const char *line, int64_t generation);
+/* outage_first() (shared.h) as of now. */
+bool change_outage_first(struct change_service *svc, const char *line, bool orders);
 /* A refusal because KOS is out: recorded after the answer, best effort, once per line and outage. */
 void tell_outage(struct change_service *svc, const struct change_record *record, bool orders);
 /* req:{id} and idem:{hash} in Redis, best effort. */

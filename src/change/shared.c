@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #define OUTAGE_LINES_MAX 65536
+#define OUTAGE_QUIET_NS  (600 * NS_PER_SEC)
 
 struct owned {
     char request_id[UUID_LEN + 1];
@@ -38,6 +39,7 @@ struct change_shared {
     struct watched *watched;
     struct told *told;
     _Atomic bool outage, orders_out;
+    struct outage_clock outage_clock; /* when a line was last refused */
     uint64_t next_turn_ns;
 };
 
@@ -232,13 +234,28 @@ void change_watch_cancel(struct change_watch *w)
     free(w);
 }
 
-bool outage_first(struct change_shared *s, const char *line, bool orders)
+/* Is it another outage than that of the last refusal? Under the lock. */
+static bool is_another(struct change_shared *s, const struct outage_clock *now)
+{
+    const struct outage_clock *last = &s->outage_clock;
+    return now->orders_closed != last->orders_closed || now->now_ns - last->now_ns > OUTAGE_QUIET_NS ||
+           (now->inquiries_closed != last->inquiries_closed && !s->orders_out);
+}
+
+bool outage_first(struct change_shared *s, const char *line, bool orders, const struct outage_clock *now)
 {
     struct told *found, *t = calloc(1, sizeof *t);
     if (!t) {
         return false;
     }
     memcpy(t->line, line, LINE_LEN);
+    pthread_mutex_lock(&s->lock);
+    bool another = is_another(s, now);
+    s->outage_clock = *now;
+    pthread_mutex_unlock(&s->lock);
+    if (another) {
+        outage_over(s, true);
+    }
     pthread_mutex_lock(&s->lock);
     atomic_store(&s->outage, true);
     if (orders) {

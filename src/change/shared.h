@@ -31,9 +31,14 @@ void waiters_notify(struct change_shared *s, const char *request_id);
 void waiters_wake_all(struct change_shared *s);
 
 /* --- one record and one event per line and outage (CONTRACT.md 3, system-unavailable) --- */
+/* What tells one outage from the next, though nobody may have ordered in between: how often KOS's breakers have closed,
+ * and the time (monotonic): ten minutes without a refusal end one too. */
+struct outage_clock {
+    uint64_t inquiries_closed, orders_closed, now_ns;
+};
 /* True for the first refusal of this line in the present outage. orders: it is orders that KOS does not take. Bounded:
  * past 65 536 lines nobody is the first. */
-bool outage_first(struct change_shared *s, const char *line, bool orders);
+bool outage_first(struct change_shared *s, const char *line, bool orders, const struct outage_clock *now);
 /* KOS has answered an inquiry, or an order: the outage, if there was one, is over. One of orders is not ended by an
  * inquiry that succeeds. Cheap when there was none. */
 void outage_over(struct change_shared *s, bool orders);

@@ -114,10 +114,18 @@ void tell_invalidated(struct change_service *svc, const char *line, int64_t gene
     }
 }
 
+bool change_outage_first(struct change_service *svc, const char *line, bool orders)
+{
+    const struct outage_clock now = {.inquiries_closed = kos_breaker_closings(svc->kos, KOS_INQUIRY),
+                                     .orders_closed = kos_breaker_closings(svc->kos, KOS_CHANGE),
+                                     .now_ns = clock_mono_ns()};
+    return outage_first(svc->shared, line, orders, &now);
+}
+
 void tell_outage(struct change_service *svc, const struct change_record *record, bool orders)
 {
     if ((int64_t)svc->outage_rows >= svc->config->outage_rows ||
-        !outage_first(svc->shared, record->line, orders)) {
+        !change_outage_first(svc, record->line, orders)) {
         return;
     }
     struct tell *t = tell_new(svc, JOURNAL_RECORD);

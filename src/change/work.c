@@ -366,7 +366,7 @@ bool change_make_event(struct change *c)
         type = DELIVERY_COMPLETED;
     } else if (c->rec.state == CHANGE_NOT_SENT) {
         type = DELIVERY_SYSTEM_UNAVAILABLE;
-        if (!c->event_tries && !outage_first(c->svc->shared, c->rec.line, true)) {
+        if (!c->event_tries && !change_outage_first(c->svc, c->rec.line, true)) {
             return true;
         }
     }

@@ -111,6 +111,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             request_finish(c->request, false); /* the head never ended: no completed notice */
         }
         refuse_silent_end(c);
+        c->unread |= c->waiting_for == DEADLINE_HEAD && !c->expired &&
+                     !c->peer_closed; /* the library may have answered */
         linger_take(c);
         deadline_set(c, DEADLINE_NONE);
         watch_forget(c);
@@ -161,6 +163,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
             return;
         }
         bool delivered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+        c->unread |= rq->phase == PHASE_LINE; /* the library has answered in our place */
         c->served |= delivered;
         c->lost_status = delivered ? 0 : rq->status;
         request_finish(rq, delivered);

@@ -98,6 +98,13 @@ const struct kos_config *kos_settings(const struct kos *k)
     return k->config;
 }
 
+uint64_t kos_breaker_closings(struct kos *kos, enum kos_operation op)
+{
+    struct breaker_snapshot snapshot;
+    breaker_snapshot(kos_gate(kos, op)->breaker, &snapshot);
+    return snapshot.transitions[BREAKER_CLOSED];
+}
+
 struct gate *kos_gate(struct kos *k, enum kos_operation op)
 {
     return &k->gates->gate[op];

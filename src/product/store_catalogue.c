@@ -265,7 +265,7 @@ static void on_head(void *arg, const struct lease_result *r)
     if (r->answer == LEASE_VALUE) {
         on_head_value(load, r);
     } else if (r->answer == LEASE_HELD) {
-        take_off(load, r->token, r->fresh, false, STORE_MISS);
+        take_off(load, r->token, r->fresh, false, r->fresh ? STORE_MISS : STORE_LEASED);
     } else if (good_enough(load->store, &result)) {
         tell_memory(load, &result);
     } else {

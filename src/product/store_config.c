@@ -48,6 +48,7 @@ const struct config_section store_config_section = {
 #define RESULTS(cache) \
     "cache=\"" cache "\",result=\"hit\"", "cache=\"" cache "\",result=\"stale\"", \
     "cache=\"" cache "\",result=\"refresh\"", "cache=\"" cache "\",result=\"miss\"", \
+    "cache=\"" cache "\",result=\"leased\"", \
     "cache=\"" cache "\",result=\"no_redis\"", "cache=\"" cache "\",result=\"bypass\"", \
     "cache=\"" cache "\",result=\"afresh\""
 /* clang-format on */

@@ -392,7 +392,7 @@ static void on_found(void *arg, const struct lease_result *r)
         on_value(load, r->value, r->len);
         break;
     case LEASE_HELD:
-        take_off_or_fail(load, r->token, r->fresh, NULL, 0, STORE_MISS);
+        take_off_or_fail(load, r->token, r->fresh, NULL, 0, r->fresh ? STORE_MISS : STORE_LEASED);
         break;
     case LEASE_NONE:
         take_off_or_fail(load, "", false, NULL, 0, STORE_NO_REDIS);

@@ -31,6 +31,7 @@ enum store_result {
     STORE_STALE,   /* past its soft age, from the cache */
     STORE_REFRESH, /* past its soft age: KOS was asked */
     STORE_MISS,    /* KOS was asked under a lease */
+    STORE_LEASED,  /* a miss too, but another reactor or instance has the lease and will fill */
     STORE_NO_REDIS,
     STORE_BYPASS,
     STORE_AFRESH, /* an order's */

@@ -46,6 +46,36 @@ def test_expect_continue(world, free):
         assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
+LONG = b"a" * 9000
+REFUSED_BY_THE_LIBRARY = {
+    "no number": (400, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n"),
+    "negative": (400, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
+    "past 2^64": (413, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
+    "HTTP/3.7": (505, b"GET /menu HTTP/3.7\r\nHost: x\r\n\r\n"),
+    "no HTTP": (400, b"GET /menu HTTQ/1.1\r\nHost: x\r\n\r\n"),
+    "no version": (400, b"GET /menu\r\n\r\n"),
+    "no colon": (400, b"GET /menu HTTP/1.1\r\nHost: x\r\nNoColon\r\n\r\n"),
+    "over 8 KiB": (431, b"GET /menu HTTP/1.1\r\nHost: x\r\nX: " + LONG + b"\r\n\r\n"),
+    "target over 8 KiB": (414, b"GET /" + LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "400 headers": (431, b"GET /menu HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(400)) + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_THE_LIBRARY)
+def test_heads_that_the_library_refuses_itself(world, name):
+    """docs/operations.md, Answers without the contract's form: a status as it should be, then an orderly end."""
+    status, head = REFUSED_BY_THE_LIBRARY[name]
+    with socket.create_connection(("127.0.0.1", world.service.port), 5) as s:
+        s.settimeout(5)
+        s.sendall(head)
+        seen = b""
+        while chunk := s.recv(65536):  # to its end: no reset that would take the answer away
+            seen += chunk
+    assert re.match(rb"HTTP/1\.[01] %d " % status, seen), seen[:200]
+    assert b'"success":true' not in seen
+    assert raw(world.service.port, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", check=False).status == 200
+
+
 # --- oddities of HTTP ---
 
 

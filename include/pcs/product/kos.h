@@ -60,6 +60,8 @@ void kos_destroy(struct kos *kos);
 void kos_reconfigure(struct kos *kos, const struct kos_config *config);
 const struct kos_config *kos_settings(const struct kos *kos);
 struct gate *kos_gate(struct kos *kos, enum kos_operation op);
+/* How often the operation's breaker has closed: once more is the end of an outage. */
+uint64_t kos_breaker_closings(struct kos *kos, enum kos_operation op);
 
 /* Who asks: passed on as headers (X-Request-ID, traceparent) and, for inquiries, as requestId in the body. */
 struct kos_caller {
