@@ -136,6 +136,65 @@ def test_a_sick_mvno_ap_delays_no_customer(session, fault):
         w.close()
 
 
+class Nonsense:
+    """Accepts connections and says what it is told to say to whatever comes; nothing: it is silent for ever."""
+
+    def __init__(self, says):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.says, self.kept, self.accepted = says, [], 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self.kept.append(s)
+            if self.says:
+                try:
+                    s.sendall(self.says)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for s in self.kept:
+            s.close()
+        self.thread.join(5)
+
+
+@pytest.mark.parametrize("says", [b"\x00\xff no protocol at all \r\n" * 200, b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["garbage", "silence", "another protocol"])
+@pytest.mark.parametrize("neighbour", ["redis", "postgresql", "mvno"])
+def test_a_neighbour_that_talks_nonsense_or_not_at_all_fails_no_change(session, neighbour, says):
+    """What comes from a neighbour is input too: its failure, not ours."""
+    other = Nonsense(says)
+    env = {"redis": {"REDIS_PORT": other.port, "REDIS_DEADLINE": "100ms"}, "postgresql": {"DB_PORT": other.port, "HISTORY_QUERY_DEADLINE": "500ms"},
+           "mvno": {"MVNO_BASE_URL": f"http://127.0.0.1:{other.port}", "MVNO_DEADLINE": "500ms", "MVNO_CONNECT_TIMEOUT": "300ms"}}[neighbour]
+    w = World(session, env={**env, "LIMITS_RATE": 0})
+    try:
+        c = w.customer()
+        for target in ("LTE_PLUS", "5GX_BASIC"):
+            start = time.monotonic()
+            c.change(target)
+            c.api.menu().expect(200)
+            assert time.monotonic() - start < 6
+        until(lambda: other.accepted, 5)
+        assert c.api.history().status == (503 if neighbour == "postgresql" else 200)
+        until(lambda: w.api().get("/health/ready").json["neighbours"][neighbour] == "DOWN", 10)
+        assert w.api().get("/health/ready").json["status"] == "DEGRADED"
+        if neighbour != "redis":
+            sink = {"postgresql": "history", "mvno": "events"}[neighbour]
+            assert w.service.metric("pcs_journal_pending", sink=sink) >= 2, "it waits in the journal"
+    finally:
+        other.close()
+        w.close()
+
+
 # --- the truth, at once ---
 
 
