@@ -78,7 +78,7 @@ static struct bucket *bucket_add(struct rate_limiter *l, struct bucket *b, size_
 /* False: the oldest all hold something. */
 static bool make_room(struct rate_limiter *l)
 {
-    for (int i = 0; i < LOOK_FOR_ROOM && HASH_COUNT(l->buckets) >= l->max; i++) {
+    for (int i = 0; i < LOOK_FOR_ROOM && l->buckets && HASH_COUNT(l->buckets) >= l->max; i++) {
         struct bucket *oldest = l->buckets;
         if (oldest->held == 0) {
             bucket_drop(l, oldest);

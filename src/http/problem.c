@@ -157,8 +157,8 @@ void http_fail_rate(struct http_request *rq, const char *policy, int64_t rate, i
                     const struct rate_answer *answer)
 {
     char limit[64], state[64];
-    snprintf(limit, sizeof limit, "\"%s\";q=%lld;w=%lld", policy, (long long)burst,
-             (long long)(burst / rate + 1));
+    long long window = burst / rate + 1;
+    snprintf(limit, sizeof limit, "\"%s\";q=%lld;w=%lld", policy, (long long)burst, window);
     snprintf(state, sizeof state, "\"%s\";r=%lld;t=%lld", policy, (long long)answer->remaining,
              (long long)answer->reset_s);
     struct http_header headers[] = {{"RateLimit-Policy", limit}, {"RateLimit", state}};

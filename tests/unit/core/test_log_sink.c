@@ -67,20 +67,20 @@ struct seen {
 
 static void look_at_line(struct seen *seen, const char *line)
 {
-    int writer, n;
-    unsigned long long told;
-    const char *at = strstr(line, "\"writer\":");
+    const char *at = strstr(line, "\"writer\":"), *number = strstr(line, "\"n\":");
     size_t len = strlen(line);
     ck_assert_msg(strncmp(line, "{\"time\":\"", 9) == 0 && line[len - 1] == '}', "torn: %s", line);
     if (at) {
-        ck_assert_int_eq(sscanf(at, "\"writer\":%d,\"n\":%d,", &writer, &n), 2);
+        ck_assert_ptr_nonnull(number);
+        long writer = strtol(at + strlen("\"writer\":"), NULL, 10),
+             n = strtol(number + strlen("\"n\":"), NULL, 10);
+        ck_assert(writer >= 0 && writer < THREADS);
         ck_assert_int_ge(n, seen->next[writer]);
         ck_assert_ptr_nonnull(strstr(at, "\"pad\":\"" PAD "\"}"));
-        seen->next[writer] = n + 1;
+        seen->next[writer] = (int)n + 1;
         seen->lines++;
     } else if ((at = strstr(line, "\"lines\":")) != NULL) {
-        ck_assert_int_eq(sscanf(at, "\"lines\":%llu", &told), 1);
-        seen->told += told;
+        seen->told += strtoull(at + strlen("\"lines\":"), NULL, 10);
     }
 }
 
