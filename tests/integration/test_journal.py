@@ -90,3 +90,35 @@ def test_a_newer_journal_is_refused_and_a_damaged_one_is_never_emptied(session):
         assert result
     finally:
         w.close()
+
+
+RULE = 4096  # bytes a change: docs/operations.md, Size
+
+
+def journal_bytes(w):
+    """Of the file alone: the log is written back when nothing was done for a second."""
+    log = os.path.join(w.folder, "journal", "0", "journal.db-wal")
+    until(lambda: not os.path.exists(log) or os.path.getsize(log) == 0, 10, "the log is written back")
+    return os.path.getsize(os.path.join(w.folder, "journal", "0", "journal.db"))
+
+
+def test_the_sizing_rule_holds(session):
+    """Issue 3 point 8: what a change takes while nobody takes rows or events, with key, KOS calls, event and link; measured."""
+    w = World(session, env={"LIMITS_RATE": 0, "MVNO_BASE_URL": "", "DB_PORT": "1"})
+    try:
+        count = 400
+
+        def one(n):
+            c = w.customer()
+            c.api.change(c.body(), Idempotency_Key=f"size-{n}-{os.urandom(16).hex()}").expect(200)
+
+        one(-1)
+        before = journal_bytes(w)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(one, range(count)))
+        each = (journal_bytes(w) - before) / count
+        print(f"{each:.0f} bytes a change")
+        assert RULE / 2 < each <= RULE, f"{each:.0f} bytes a change; docs/operations.md says {RULE}"
+        assert w.service.metric("pcs_journal_pending", sink="history") == count + 1
+    finally:
+        w.close()

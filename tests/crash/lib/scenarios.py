@@ -5,6 +5,7 @@ setup() prepares, before the point is armed; act() leads through the points (the
 steps: every answer may be None); heal() takes its faults away, before the service is started again; after() is
 what its customer does then. kind: the world that it needs (worlds.py)."""
 
+import http.client
 import os
 import signal
 import uuid
@@ -491,19 +492,29 @@ class Shutdown(Scenario):
 
 class Retired(Scenario):
     """The slot is given up while an order is at KOS: the mark is there only when nothing is left, whenever it dies."""
+    kind = "retire"  # a journal without refused rows of other scenarios: those keep a slot
 
     def act(self):
         self.fault("delay", phase="before", delayMs=200, count=1)
         self.attempt = self.ask(asynchronous=True)
         try:
-            Admin(socket_of(self.w.service)).post("/admin/retire", {"actor": "crash"})
-        except OSError:
-            return  # it has died
-        if self.w.service.process.wait(20) == 0:
+            Admin(socket_of(self.w.service)).post("/admin/retire", {"actor": "crash"}).expect(202)
+        except (OSError, http.client.HTTPException):
+            if not self.w.service.wait_dead(2):
+                raise
+        code = self.w.service.process.wait(20)
+        if code is None:
+            raise AssertionError(f"asked to give its slot up, it goes on: {self.left()}")
+        assert code in (0, -signal.SIGKILL), f"giving its slot up it ended with {code}"
+        if code == 0:
             assert os.path.exists(self.mark()), "it ended, but its slot is not marked"
             self.w.service.check_log()
             self.w.service.boot()
             assert not os.path.exists(self.mark()), "in use, but marked as given up"
+
+    def left(self):
+        status = Admin(socket_of(self.w.service)).get("/admin/status").data
+        return {k: status[k] for k in ("retiring", "journal", "backlog")}
 
     def mark(self):
         return os.path.join(self.w.service.env["JOURNAL_PATH"], "0", "retired")
@@ -528,6 +539,7 @@ KINDS = {
     "narrow": {"env": {"KOS_CHANGE_MAX_IN_FLIGHT": "1"}},
     "hold": {"env": {"OUTAGE_MODE": "hold", "OUTAGE_MAX_HOLD": "1200ms"}},
     "fresh": {},
+    "retire": {},
     "fsync": {"preload": "failfsync"},
 }
 
