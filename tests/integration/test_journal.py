@@ -1,9 +1,13 @@
 """The journal as a customer meets it (DESIGN.md; issue 3 point 8): full, it takes nothing new and loses nothing."""
 
 import concurrent.futures
+import contextlib
+import json
 import os
+import sqlite3
 import time
 
+from harness.admin import Admin
 from harness.wait import until
 from harness.world import World
 
@@ -67,27 +71,66 @@ def test_the_journals_files_are_for_its_owner_alone(session):
         w.close()
 
 
-def test_a_newer_journal_is_refused_and_a_damaged_one_is_never_emptied(session):
-    """Kept aside or refused with a clear message; never silently begun anew."""
+def refused(w, *words):
+    """It does not start: the process ends with 1 and a sentence that names the file."""
+    run = w.run(env=w.env(SERVER_PORT="0"), timeout=20)
+    assert run.returncode == 1, run
+    reason = next(json.loads(line)["reason"] for line in run.stderr.splitlines() if '"start.refused"' in line)
+    for word in (os.path.join(w.folder, "journal", "0", "journal.db"), *words):
+        assert word in reason, reason
+
+
+def test_a_damaged_journal_is_kept_and_never_skipped_until_an_operator_decides(session):
+    """Not ready, a clear message, the file as it was; moved away by hand, the next start has a journal of its own."""
     w = World(session)
     try:
-        result = w.customer().change()
+        w.customer().change()
+        slot = os.path.join(w.folder, "journal", "0")
+        instance = Admin(os.path.join(slot, "admin.sock")).get("/admin/status").data["service"]["instance"]
+        w.service.stop()
+        file = os.path.join(slot, "journal.db")
+        with open(file, "r+b") as f:
+            f.write(b"this is no SQLite database at all, whatever its name may say....")
+        with open(file, "rb") as f:
+            damaged = f.read()
+        for _ in range(2):
+            refused(w, "damaged", "left as it is")
+            assert os.listdir(os.path.join(w.folder, "journal")) == ["0"], "another slot was taken instead"
+            with open(file, "rb") as f:
+                assert f.read() == damaged
+        aside = os.path.join(w.folder, "journal", "damaged-0")
+        os.rename(slot, aside)
+        w.service.start()
+        assert Admin(os.path.join(slot, "admin.sock")).get("/admin/status").data["service"]["instance"] != instance
+        w.customer().change()
+        with open(os.path.join(aside, "journal.db"), "rb") as f:
+            assert f.read() == damaged
+    finally:
+        w.close()
+
+
+def test_a_journal_of_a_newer_version_is_refused_and_an_older_one_goes_on(session):
+    w = World(session)
+    try:
+        c = w.customer()
+        id_ = c.change()["requestId"]
         w.service.stop()
         file = os.path.join(w.folder, "journal", "0", "journal.db")
-        with open(file, "r+b") as f:
-            f.seek(0)
-            f.write(b"this is no SQLite database at all, whatever its name may say....")
-        run = None
-        try:
-            run = w.run(env=w.env(SERVER_PORT="0"), timeout=4)
-        except Exception:
-            pass  # it runs, but must not say that it is ready: see below
-        if run is not None:
-            assert run.returncode == 1 and "journal" in run.stderr, run
-        kept = [n for n in os.listdir(os.path.dirname(file)) if n.startswith("journal.db")]
-        texts = [open(os.path.join(os.path.dirname(file), n), "rb").read(20) for n in kept]
-        assert any(t.startswith(b"this is no SQLite") for t in texts), kept
-        assert result
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute(f"PRAGMA user_version={version + 1}")
+        refused(w, f"version {version + 1}", "newer program")
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:  # as version 2 left it
+            for name in ("chain_head_stays", "settled_seq_is_new", "call_newest_stays"):
+                db.execute(f"DROP TRIGGER {name}")
+            db.execute("DELETE FROM meta WHERE name='seq_floor'")
+            db.execute("PRAGMA user_version=2")
+        w.service.start()
+        assert w.api(c.token).result(id_).expect(200).data["processStatus"] == "COMPLETED"
+        w.customer().change()
+        w.forwarded()
+        run = w.run("verify-history", "--json", "--journal", os.path.join(w.folder, "journal"))
+        assert json.loads(run.stdout)["result"] == "clean", run.stdout
     finally:
         w.close()
 

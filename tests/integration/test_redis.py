@@ -214,6 +214,26 @@ def test_redis_down_in_the_middle_the_journey_goes_on_and_the_line_is_right_when
     until(lambda: world.api().get("/health/ready").json["status"] == "UP", 10)
 
 
+def test_without_redis_a_metric_says_that_a_line_could_not_be_guarded_and_the_fresh_inquiry_narrows_it(world, customer, kos):
+    """Issue 3, point 4: another instance that read the line before does not order on what it read."""
+    unguarded = world.service.metric("pcs_change_unguarded_total")
+    customer.change("LTE_SLIM")
+    assert world.service.metric("pcs_change_unguarded_total") == unguarded, "with Redis every line was guarded"
+    other = world.start_service("other")
+    world.redis.stop()
+    try:
+        customer.change("LTE_PLUS")
+        assert world.service.metric("pcs_change_unguarded_total") == unguarded + 1
+        stale = customer.api.at(other).change(customer.body("LTE_BASIC", current="LTE_SLIM"))
+        stale.expect(409, "CURRENT_PRODUCT_MISMATCH")
+        assert other.metric("pcs_change_unguarded_total") == 1
+        assert len(customer.orders(applied=True)) == 2 and customer.at_kos() == "LTE_PLUS"
+    finally:
+        world.redis.start()
+        until(lambda: world.api().get("/health/ready").json["status"] == "UP", 10)
+        other.stop()
+
+
 def test_redis_down_at_start(session):
     w = World(session, own_redis=True, start=False)
     try:
