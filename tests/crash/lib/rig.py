@@ -270,6 +270,8 @@ class CrashWorld(World):
             id_, ttl = self.cache.get(key), self.cache.pttl(key)
             if id_ is None or self.known(id_.decode()):
                 continue
+            if ttl == -2:
+                continue  # it has just ended by itself
             assert 0 < ttl <= HOLD_MS, f"{key} is held by a change that nobody knows for another {ttl} ms"
             self.cache.delete(key)
 
