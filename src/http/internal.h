@@ -133,6 +133,7 @@ struct http_server {
     struct linger_socket *lingers, **linger_tail; /* linger.c */
     size_t linger_count;
     size_t accepted;    /* connections so far */
+    size_t most_open;   /* at a time, since memory was given back (deadline.c) */
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
     unsigned library_log_count;

@@ -303,3 +303,13 @@ def test_the_caller_who_hangs_up_after_it_changes_nothing(world, customer, kos):
     assert customer.api.result(order["requestId"], wait=5).data["processStatus"] == "COMPLETED"
     assert world.row(order["requestId"]) and world.mvno.event(order["requestId"])
     assert re.match("[0-9a-f-]{36}$", order["requestId"])
+
+
+def test_what_looks_for_personal_data_finds_it():
+    """The scan of every log, metric and KOS call note at every service's end (harness/service.py, harness/world.py)."""
+    from harness.service import personal
+
+    for text in ('{"line":"01012345678"}', "x 010-1234-5678 y", 'pcs_x{line="01012345678"} 1', "CUST-0001", "a 홍길동 b"):
+        assert personal(text), text
+    for text in ("010****5678", "01a206c3-d275-7112-a99b-545017ae196b", "pcs_http_requests_total 101012345678", '{"milliseconds":0.101}'):
+        assert not personal(text), text

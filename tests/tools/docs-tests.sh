@@ -15,7 +15,7 @@ for metric in $(grep -ohE '`pcs_[a-z_]+' "$root/docs/operations.md" | tr -d '`' 
 done
 
 # Files, in code marks or indented text. Words in capitals and stars stand for something.
-for document in README.md README.ko.md docs/architecture.md docs/local-stack.md; do
+for document in README.md README.ko.md docs/architecture.md docs/local-stack.md docs/threat-model.md; do
     for path in $(grep -oE '(^|[ `(])(src|include|tests|docs|docker|dev\.d|config|sql|packaging)/[A-Za-z0-9_./*-]+' "$root/$document" |
         tr -d ' `(' | sed 's/[.,]$//' | grep -vE '[A-Z]{3,}|^docker/secrets' | sort -u); do
         compgen -G "$root/$path" >/dev/null || wrong "$document names $path, which does not exist"

@@ -16,6 +16,15 @@ STARTED = []
 
 FULL_LINE = re.compile(r"(?<![0-9A-Za-z-])010-?\d{4}-?\d{4}(?![0-9A-Za-z-])")
 
+# Names of the customers that the tests and the simulators know.
+NAMES = ("통합시험", "홍길동", "김영희", "이철수", "박민수")
+
+
+def personal(text):
+    """The first line number in full, customer id or name in a text that must have none (issue 5, point 9); None."""
+    found = FULL_LINE.search(text) or re.search(r"CUST-\d+", text)
+    return found.group(0) if found else next((n for n in NAMES if n in text), None)
+
 
 def program(build):
     return os.path.join(build, "product-change-service")
@@ -52,6 +61,7 @@ class Service:
 
     def stop(self, seconds=15):
         """SIGTERM: has to end with 0, and the log has to be clean."""
+        self.check_metrics()
         code = self.process.stop(signal.SIGTERM, seconds)
         self.check_log()
         assert code == 0, f"{self.name} ended with {code} at SIGTERM:\n{self.process.log()[-3000:]}"
@@ -98,8 +108,21 @@ class Service:
             assert isinstance(event, dict) and {"time", "level", "event"} <= event.keys(), line[:300]
         found = FULL_LINE.search(text)
         assert not found, f"{self.name}: a line number in full: {text[max(0, found.start() - 200):found.end() + 50]}"
+        for name in NAMES:
+            assert name not in text, f"{self.name}: a customer's name in the log: {text[max(0, text.find(name) - 200):][:260]}"
         for secret in self.never_in_log:
             assert secret not in text, f"{self.name}: a secret or a token in the log: {secret[:20]}…"
+
+    def check_metrics(self):
+        """Nothing of a customer, no secret and no token in what everybody may read."""
+        with requests.Session() as s:
+            s.trust_env = False
+            try:
+                text = s.get(self.url + "/metrics", timeout=5).text
+            except requests.RequestException:
+                return  # stopped, or too busy: nobody has read anything
+        assert not personal(text), f"{self.name}: {personal(text)} in the metrics"
+        assert not [s for s in self.never_in_log if s in text], f"{self.name}: a secret or a token in the metrics"
 
     def metric(self, name, **labels):
         """Sum of the samples of that name whose labels contain these."""

@@ -10,7 +10,7 @@ import requests
 
 from . import checks, servers, tokens
 from .client import Api, Described
-from .service import SANITIZER_ENV, Service, program
+from .service import SANITIZER_ENV, Service, personal, program
 from .sims import Kos, Mvno
 from .wait import until
 
@@ -248,6 +248,8 @@ class World:
         assert kos["appliedTwice"] == 0, kos
         mvno = self.mvno.stats()["results"]
         assert mvno["changedBodies"] == 0 and mvno["severalPerRequest"] == 0, mvno
+        for row in self.db.rows("SELECT row_to_json(k)::text AS text FROM product_change.kos_integration_log k"):
+            assert not personal(row["text"]), f"personal data in kos_integration_log: {row['text']}"
         twice = self.db.rows("SELECT request_id FROM product_change.product_change_history GROUP BY 1 HAVING count(*) > 1")
         assert not twice, twice
 
