@@ -90,11 +90,11 @@ for name in one two; do
     echo_server "$name" "${!port}" >"$tmp/$name.conf"
     start nginx -p "$tmp/" -e "$tmp/$name.error" -c "$tmp/$name.conf"
 done
-mkdir -p "$tmp/gw" "$tmp/web/js" "$tmp/web/docs" "$tmp/web/.hidden"
+mkdir -p "$tmp/gw" "$tmp/web/js" "$tmp/web/folder" "$tmp/web/.hidden"
 chmod 755 "$tmp"
 echo '<!doctype html><title>page</title>' >"$tmp/web/index.html"
 echo 'export const page = 1;' >"$tmp/web/js/app.js"
-echo '<!doctype html><title>docs</title>' >"$tmp/web/docs/index.html"
+echo '<!doctype html><title>folder</title>' >"$tmp/web/folder/index.html"
 echo secret >"$tmp/web/.hidden/file.html"
 export PCS_WEB=$tmp/web
 export PCS_CORS_ORIGINS='http://localhost:3000 https://shop.example'
@@ -160,17 +160,23 @@ ask "$gateway/product/openapi.json"
 ok "openapi.json needs no token" has 'GET /openapi.json'
 ask "$gateway/openapi.json"
 ok "openapi.json at the top likewise" has 'GET /openapi.json'
+for path in /docs /docs/docs.js /docs/docs.css; do
+    ask "$gateway$path"
+    ok "$path: the service's, without a token" has "GET $path HTTP"
+    ok "$path: its own headers only" is "$(header X-Content-Type-Options)$(header Cache-Control)" ''
+done
 
 # ---- the web page
 ask "$gateway/"
 ok "the page needs no token" has '<title>page</title>'
 ok "the page is HTML" is "$(header Content-Type)" 'text/html; charset=utf-8'
 ok "the page runs nothing from elsewhere" grep -q "default-src 'self';.*frame-ancestors 'none'" <<<"$(header Content-Security-Policy)"
+ok "and nothing inline" lacks unsafe-inline
 ok "the page: nosniff, no-cache, no referrer" is "$(header X-Content-Type-Options) $(header Cache-Control) $(header Referrer-Policy)" 'nosniff no-cache no-referrer'
 ask "$gateway/js/app.js"
 ok "a script is a script" is "$(header Content-Type) $(header Content-Security-Policy)" 'text/javascript; charset=utf-8 '
-ask "$gateway/docs"
-ok "a folder's index" has '<title>docs</title>'
+ask "$gateway/folder"
+ok "a folder's index" has '<title>folder</title>'
 ask -X POST "$gateway/index.html" -d '{}'
 ok "a page takes no POST: 405" is "$(status)" 405
 ok "405: code" has '"code":"METHOD_NOT_ALLOWED"'
