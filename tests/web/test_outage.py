@@ -66,9 +66,19 @@ def test_an_order_in_an_outage_is_refused_and_nothing_was_ordered(page, customer
     """503: countdown, the same key when asked again; once KOS is back it goes through, once."""
     page.to_confirm(customer)
     outage.begin()
+    page.script("""
+        new MutationObserver((_, self) => {
+          const again = document.getElementById("again");
+          if (!again) return;
+          window.firstSight = [again.disabled, document.querySelector("main .count").textContent];
+          self.disconnect();
+        }).observe(document.getElementById("main"), { childList: true, subtree: true });
+    """)
     page.order().state("UNSENT")
     page.wait("[data-code=KOS_UNAVAILABLE]", "시스템 일시 장애, 잠시 후 재시도")
-    assert "아무것도 신청되지 않았습니다" in page.text() and not page.wait("#again").is_enabled()
+    assert "아무것도 신청되지 않았습니다" in page.text()
+    shut, count = page.script("return window.firstSight")
+    assert shut and "초 후 다시 신청할 수 있습니다" in count, "counted down before it may be pressed"
     page.look("outage-order")
     key = page.stored("pcs.intent")["key"]
     page.reload()
