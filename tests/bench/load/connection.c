@@ -60,7 +60,7 @@ static bool read_head(struct connection *c, size_t head_len)
     if (c->filled < 12 || memcmp(c->buffer, "HTTP/1.1 ", 9) != 0) {
         return false;
     }
-    c->status = atoi(c->buffer + 9);
+    c->status = (int)strtol(c->buffer + 9, NULL, 10);
     bool found = c->status == 204 || c->status == 304;
     for (const char *p = c->buffer, *end = p + head_len; p < end; p++) {
         if (*p == '\n' && strncasecmp(p + 1, "content-length:", 15) == 0) {

@@ -296,7 +296,7 @@ static void parse(int argc, char **argv)
             host = optarg;
             break;
         case 'p':
-            options.port = (uint16_t)atoi(optarg);
+            options.port = (uint16_t)strtoul(optarg, NULL, 10);
             break;
         case 'f':
             file = optarg;
@@ -305,13 +305,13 @@ static void parse(int argc, char **argv)
             options.connections = strtoul(optarg, NULL, 10);
             break;
         case 's':
-            options.seconds = atof(optarg);
+            options.seconds = strtod(optarg, NULL);
             break;
         case 't':
             options.total = strtoul(optarg, NULL, 10);
             break;
         case 'r':
-            options.rate = atof(optarg);
+            options.rate = strtod(optarg, NULL);
             break;
         case 'k':
             options.hold = true;
