@@ -172,7 +172,7 @@ static void on_forwarded(void *arg, bool acknowledged)
     const struct journal_invalid *i = &f->op.invalid[one->index];
     FAILPOINT("invalidation.forwarded");
     if (acknowledged) {
-        tell_invalidated(f->svc, i->line, i->generation);
+        f->failed |= !tell_invalidated(f->svc, i->line, i->generation);
         bypass_remove(i->line, i->generation);
     } else {
         f->failed = true; /* repeated when Redis is back */
@@ -189,6 +189,7 @@ static void on_invalid_page(struct journal_op *op)
     struct change_service *svc = f->svc;
     FAILPOINT("invalidation.listed");
     f->waiting = 1;
+    f->failed = op->status != JOURNAL_OK;
     if (op->status == JOURNAL_OK && op->invalid_count == 0) {
         bypass_none_since(f->added);
     }
@@ -225,7 +226,8 @@ void change_service_forward_invalidations(struct change_service *svc)
         return;
     }
     struct forward *f = calloc(1, sizeof *f);
-    if (!f) {
+    if (!f) { /* nobody else would ask for them again */
+        uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
         return;
     }
     f->svc = svc;

@@ -146,7 +146,8 @@ void change_service_recover_more(struct change_service *svc);
 void tell_answered(struct change_service *svc, const char *request_id, int status);
 void tell_calls(struct change_service *svc, const char *request_id, const struct kos_call_note *notes,
                 size_t count, int64_t attempt);
-void tell_invalidated(struct change_service *svc, const char *line, int64_t generation);
+/* False: no memory, or the journal takes nothing now; say it again. */
+bool tell_invalidated(struct change_service *svc, const char *line, int64_t generation);
 /* outage_first() (shared.h) as of now. */
 bool change_outage_first(struct change_service *svc, const char *line, bool orders);
 /* A refusal because KOS is out: recorded after the answer, best effort, once per line and outage. */

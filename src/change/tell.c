@@ -54,15 +54,17 @@ static struct tell *tell_new(struct change_service *svc, enum journal_verb verb)
     return t;
 }
 
-/* whole: everything that it says could be copied. */
-static void tell_send(struct tell *t, bool whole)
+/* whole: everything that it says could be copied. False: it was not said. */
+static bool tell_send(struct tell *t, bool whole)
 {
     if (!whole) {
         log_warn("journal.tell_failed", log_int("verb", t->op.verb), log_str("status", "no memory"));
     }
-    if (!whole || !journal_submit(&t->op)) {
-        tell_free(t);
+    if (whole && journal_submit(&t->op)) {
+        return true;
     }
+    tell_free(t);
+    return false;
 }
 
 void tell_answered(struct change_service *svc, const char *request_id, int status)
@@ -103,15 +105,17 @@ void tell_calls(struct change_service *svc, const char *request_id, const struct
     tell_send(t, whole);
 }
 
-void tell_invalidated(struct change_service *svc, const char *line, int64_t generation)
+bool tell_invalidated(struct change_service *svc, const char *line, int64_t generation)
 {
     struct tell *t = tell_new(svc, JOURNAL_INVALIDATED);
-    if (t) {
-        t->op.line = arena_strdup(&t->arena, line);
-        t->op.generation = generation;
-        tell_send(t, t->op.line != NULL);
-        FAILPOINT("invalidation.told");
+    if (!t) {
+        return false;
     }
+    t->op.line = arena_strdup(&t->arena, line);
+    t->op.generation = generation;
+    bool sent = tell_send(t, t->op.line != NULL);
+    FAILPOINT("invalidation.told");
+    return sent;
 }
 
 bool change_outage_first(struct change_service *svc, const char *line, bool orders)
