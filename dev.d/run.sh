@@ -10,7 +10,14 @@ run_script() {
 }
 
 run_bench() { run_script bench "$@"; }
-run_crash() { run_script crash "$@"; }
+run_crash() {
+    if [[ ${1:-} == --allocations ]]; then
+        deps_ensure check
+        build asan
+        exec tests/crash/allocations.py --build build-asan "${@:2}"
+    fi
+    run_script crash "$@"
+}
 run_fuzz() { # it makes builds of its own
     deps_ensure check
     exec tests/fuzz/run.sh "$@"

@@ -7,6 +7,8 @@
 #   gateway  two instances behind the real gateway, one killed or scaled down in mid-load, and retired
 #   random   load, kill -9 and broken neighbours at random; a seed repeats a round's script
 #
+# Allocations that fail are apart, in a build with AddressSanitizer: ./dev crash --allocations (allocations.py).
+#
 # After each: nothing lost, nothing applied twice, everything told (lib/invariants.py), from KOS's, MVNO AP's and
 # PostgreSQL's own records. Builds build-crash/ with the failpoints compiled in (PCS_CRASH_BUILD: another folder). The
 # last line is `N passed, N failed`; failures keep their logs.

@@ -48,7 +48,7 @@ static void check_customer(const char *value, size_t len)
     FUZZ_CHECK(in.json >= value && in.json + in.head.json_len == value + len);
     buf_init(&out, ENTRY_CUSTOMER_MAX + len);
     entry_customer_write(&out, a, in.json, in.head.json_len, in.head.filled_at);
-    FUZZ_CHECK(buf_ok(&out) && out.len == len);
+    FUZZ_CHECK(buf_ok(&out) && out.len <= len); /* leading zeros are not written */
     FUZZ_CHECK(entry_customer_read(out.data, out.len, LINE, &again));
     FUZZ_CHECK(again.head.filled_at == in.head.filled_at && again.head.json_len == in.head.json_len);
     FUZZ_CHECK(memcmp(again.json, in.json, in.head.json_len) == 0 &&

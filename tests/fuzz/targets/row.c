@@ -15,6 +15,18 @@
 
 static struct chain_hasher *hasher;
 
+/* cJSON rounds when it prints more than 15 digits. */
+static bool short_numbers(const char *text)
+{
+    for (size_t run; *text; text += run ? run : 1) {
+        run = strspn(text, "0123456789.");
+        if (run > 15) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void check_digests(const struct change_record *r)
 {
     unsigned char once[CHAIN_DIGESTS], twice[CHAIN_DIGESTS];
@@ -27,7 +39,7 @@ static void check_digests(const struct change_record *r)
     FUZZ_CHECK(memcmp(once, twice, sizeof once) == 0);
     /* what PostgreSQL makes of the validation has the same digest: spaces and the order of members say nothing */
     cJSON *tree = row.validation ? cJSON_Parse(row.validation) : NULL;
-    char *printed = tree ? cJSON_Print(tree) : NULL;
+    char *printed = tree && short_numbers(row.validation) ? cJSON_Print(tree) : NULL;
     if (printed && strlen(printed) < change_row_validation_limits.max_bytes) {
         row.validation = printed;
         FUZZ_CHECK(chain_digest(hasher, &row, salt, twice) && memcmp(once, twice, sizeof once) == 0);
