@@ -26,9 +26,14 @@ run() { # COMMAND, of one or more lines
         return
     fi
     say "$1"
-    # In this very shell: what one command sets, the next one uses.
-    eval "$1" > >(tee "$answer") </dev/null || status=$?
-    wait $! 2>/dev/null || true
+    # In this very shell: what one command sets, the next one uses. Nothing stands between a command and our own output:
+    # what ./dev up leaves running would keep a pipe open.
+    if [[ $1 =~ ^curl ]]; then
+        eval "$1" >"$answer" </dev/null || status=$?
+        cat "$answer"
+    else
+        eval "$1" </dev/null || status=$?
+    fi
     printf '\n>>> %d s, exit code %d\n' "$((SECONDS - start))" "$status"
     if ((status)); then
         say "FAILED: $1"
