@@ -115,6 +115,25 @@ valgrind_one() {
     ((status == 0)) || echo "too slow under valgrind to pass, no memory error: ${1##*/}"
 }
 
+# The service itself under valgrind, in the integration tests that take every path of a customer's journey and of bad
+# input; the whole suite would take hours. A test may fail for slowness here; what counts is what valgrind says.
+VALGRIND_INTEGRATION='test_menu.py test_change_screen.py test_request.py test_validation.py test_idempotency.py test_http.py'
+
+valgrind_integration() {
+    local logs=$CHECK_LOGS/valgrind/integration status=0 passed
+    rm -rf "$logs" && mkdir -p "$logs"
+    PCS_SERVICE_WRAPPER="valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --log-file=$DEV_ROOT/$logs/%p.log" \
+        PCS_BUILD_DIR=$DEV_ROOT/build tests/integration/run.sh -q $VALGRIND_INTEGRATION >"$logs.txt" 2>&1 || status=$?
+    if grep -lE '^==' "$logs"/*.log; then
+        grep -hE '^==' "$logs"/*.log | head -n 60
+        return 1
+    fi
+    passed=$(grep -oE '[0-9]+ passed' "$logs.txt" | tail -n 1)
+    [[ -n $passed ]] || { tail -n 30 "$logs.txt"; return 1; }
+    ((status == 0)) || echo "too slow under valgrind to pass, no memory error: $(grep -c '^FAILED' "$logs.txt" || true) tests ($logs.txt)"
+    echo "$passed, $(find "$logs" -name '*.log' | wc -l) services under valgrind, nothing found"
+}
+
 check_command() {
     local full='' start line
     case ${1:-} in
@@ -142,6 +161,7 @@ check_command() {
     if [[ -n $full ]]; then
         gate 'tests under TSan' sanitized_tests tsan
         gate 'unit tests under valgrind' valgrind_check
+        gate 'integration under valgrind' valgrind_integration
     fi
     echo
     for line in "${GATES[@]}"; do say "$line"; done

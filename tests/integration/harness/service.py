@@ -11,6 +11,10 @@ import requests
 from . import ports
 from .proc import Process, wait_until_up
 
+# A program that the service is run under, with its arguments (valgrind: ./dev check --full); everything takes longer then.
+WRAPPER = os.environ.get("PCS_SERVICE_WRAPPER", "").split()
+PATIENCE = 6 if WRAPPER else 1
+
 # Every service that was started, newest last: what a failed test shows of them.
 STARTED = []
 
@@ -38,7 +42,7 @@ class Service:
         self.port = int(env.get("SERVER_PORT") or ports.take())
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {**env, "SERVER_PORT": str(self.port), "SERVER_BIND": "127.0.0.1"}
-        self.argv = [program(build)] + (["--config", config] if config else [])
+        self.argv = WRAPPER + [program(build)] + (["--config", config] if config else [])
         self.starts = 0
         self.never_in_log = []  # secrets and tokens: looked for when it ends
         self.exit_code = None
@@ -55,14 +59,14 @@ class Service:
         probe = "/health/ready" if ready else "/health/live"
         with requests.Session() as s:
             s.trust_env = False
-            wait_until_up(self.process, lambda: s.get(self.url + probe, timeout=2).status_code == 200, seconds=20)
+            wait_until_up(self.process, lambda: s.get(self.url + probe, timeout=2).status_code == 200, seconds=20 * PATIENCE)
 
     # --- its end ---
 
     def stop(self, seconds=15):
         """SIGTERM: has to end with 0, and the log has to be clean."""
         self.check_metrics()
-        code = self.process.stop(signal.SIGTERM, seconds)
+        code = self.process.stop(signal.SIGTERM, seconds * PATIENCE)
         self.check_log()
         assert code == 0, f"{self.name} ended with {code} at SIGTERM:\n{self.process.log()[-3000:]}"
 
