@@ -50,7 +50,7 @@ def test_cached_reads_keep_their_latency_while_thousands_wait_on_a_hung_kos(sess
     """256 calls in flight, the rest in the queue; whoever needs nothing from KOS is served as before, orders too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = 3000
+    count = 2000
     w = World(session, env={"KOS_INQUIRY_MAX_IN_FLIGHT": 256, "KOS_INQUIRY_MAX_QUEUE": 10000, "KOS_INQUIRY_DEADLINE": "5s", "KOS_LIST_DEADLINE": "2s", "KOS_READ_RETRIES": 0,
                             "SERVER_READ_DEADLINE": "30s", "PRECHECK_MAX_AGE": "1h", "LIMITS_RATE": 0})
     waiting = []
@@ -60,15 +60,16 @@ def test_cached_reads_keep_their_latency_while_thousands_wait_on_a_hung_kos(sess
             c.api.menu().expect(200)
             c.api.screen().expect(200)
         before = timed(lambda: cached.api.menu().expect(200), 200)
+        asks = []
+        for n in range(count):  # everything ready, so that all ask within one deadline of KOS's
+            waiting.append(socket.create_connection(("127.0.0.1", w.service.port), 10))
+            token = tokens.token(sub=f"waits-{n}", customerId=f"C{n}", lineNumber=tokens.dashed(f"0109{n:07d}"))
+            asks.append(request_bytes("GET", "/menu", token))
         hang = w.kos.fault("hang", operation="inquiry")
-        for n in range(count):
-            s = socket.create_connection(("127.0.0.1", w.service.port), 10)
-            line = f"0109{n:07d}"
-            token = tokens.token(sub=f"waits-{n}", customerId=f"C{n}", lineNumber=tokens.dashed(line))
-            s.sendall(request_bytes("GET", "/menu", token))
-            waiting.append(s)
+        for s, ask in zip(waiting, asks):
+            s.sendall(ask)
         until(lambda: w.service.metric("pcs_bulkhead_in_flight", bulkhead="kos.inquiry") == 256, 10)
-        until(lambda: w.service.metric("pcs_bulkhead_queued", bulkhead="kos.inquiry") >= count // 2, 10)
+        until(lambda: w.service.metric("pcs_bulkhead_queued", bulkhead="kos.inquiry") >= 1000, 10)
         during = timed(lambda: cached.api.menu().expect(200), 200)
         assert ordering.api.change(ordering.body()).expect(200).data["processStatus"] == "COMPLETED"
         assert w.service.metric("pcs_bulkhead_queued", bulkhead="kos.inquiry") > 0, "they waited all the while"
