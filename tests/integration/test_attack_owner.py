@@ -17,7 +17,7 @@ from harness.siege import Siege
 from harness.tokens import dashed
 
 ENV = {**siege_module.ENV, "LIMITS_RATE": 0}
-OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/actuator/health", "/actuator/health/liveness", "/actuator/health/readiness"}
+OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/docs.js", "/docs/docs.css", "/actuator/health", "/actuator/health/liveness", "/actuator/health/readiness"}
 
 
 @pytest.fixture(scope="module")
