@@ -285,6 +285,11 @@ static const char *check_spacing(const struct request *rq, const struct walk *w,
     uintptr_t second_line = (uintptr_t)version + strlen(version) + 2;
     uintptr_t end = w->count ? w->next_line : second_line;
     size_t canonical = second_line - start + w->canonical + 2;
+    for (const char *p = (const char *)end - 2; end > second_line - 1 && p < rq->pub.method + head; p++) {
+        if (*p) { /* the library has put NULs in place of the last CRLFCRLF: whatever else is there was no line end */
+            return "the request head does not end in CRLF CRLF";
+        }
+    }
     if (uri == rq->raw_uri && uri + rq->uri_len + 1 == (uintptr_t)version &&
         (!w->count || w->first_line == second_line) && (!end || end + 2 - start == head) &&
         head == canonical) {
