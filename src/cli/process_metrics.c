@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,18 +15,18 @@ static int64_t started_at_ms;
 /* Field 2 of /proc/self/statm, in pages. */
 static int64_t resident_bytes(void)
 {
-    char text[128] = "";
-    int64_t size = 0, resident = 0;
+    char text[128] = "", *end;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return 0;
     }
     ssize_t got = read(fd, text, sizeof text - 1);
     close(fd);
-    if (got <= 0 || sscanf(text, "%" SCNd64 " %" SCNd64, &size, &resident) != 2) {
+    if (got <= 0) {
         return 0;
     }
-    return resident * sysconf(_SC_PAGESIZE);
+    (void)strtoll(text, &end, 10); /* the address space */
+    return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static void put_head(struct buf *out, const char *name, const char *type, const char *help)

@@ -407,7 +407,7 @@ static void forget_old(void)
         links = count_links();
     } while (links > 1);
     ck_assert_int_eq(links, 1);
-    config.retention_ms = 72 * 3600000LL;
+    config.retention_ms = 3650 * 86400000LL;
     open_journal();
 }
 
