@@ -140,7 +140,7 @@ def test_postgresql_that_hangs_is_down_within_three_queries(session):
             c.change("5GX_BASIC")
         finally:
             lock.close()  # or closing the world would wait for it
-        until(lambda: not neighbours_down(w), 10)
+        until(lambda: (c.api.history(), not neighbours_down(w))[1], 10, "up with the first query that is answered")
         c.api.history().expect(200)
         w.forwarded()
     finally:
