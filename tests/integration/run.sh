@@ -2,6 +2,7 @@
 # Runs the integration tests: run.sh [pytest arguments]. Ends with pytest's closing line and its exit code.
 # PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_ITEST_JOBS: workers (default 2).
 set -eu
+# On CI's shared machine a test that fails is run once more before it counts; pytest names each one ("rerun").
 case ${PCS_BUILD_DIR:-/} in
 /*) ;;
 *) PCS_BUILD_DIR=$PWD/$PCS_BUILD_DIR ;;
@@ -15,4 +16,4 @@ for program in product-change-service tests/kos-sim tests/mvno-sim tests/auth-si
         exit 2
     fi
 done
-exec /usr/bin/python3 -m pytest -p no:cacheprovider -n "${PCS_ITEST_JOBS:-2}" --dist loadfile "$@"
+exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} -n "${PCS_ITEST_JOBS:-2}" --dist loadfile "$@"

@@ -3,6 +3,7 @@
 # PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_WEB_SHOTS: where the pictures of every
 # screen go (default: web-shots in the build).
 set -eu
+# On CI's shared machine a test that fails is run once more before it counts; pytest names each one ("rerun").
 case ${PCS_BUILD_DIR:-/} in
 /*) ;;
 *) PCS_BUILD_DIR=$PWD/$PCS_BUILD_DIR ;;
@@ -17,4 +18,4 @@ for program in chromium chromedriver nginx; do
         exit 2
     fi
 done
-exec /usr/bin/python3 -m pytest -p no:cacheprovider "$@"
+exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} "$@"
