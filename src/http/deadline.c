@@ -21,7 +21,8 @@
 
 #define SWEEP_MIN_MS 5
 #define SWEEP_MAX_MS 1000
-#define FLOOD        1000 /* connections of one server that are worth tidying up after */
+#define FLOOD        250 /* connections of one server that are worth tidying up after */
+#define CALM         3 /* sweeps: the library frees a connection some turns after it has told us of its end */
 
 static void list_remove(struct deadline_list *list, struct conn *c)
 {
@@ -120,12 +121,12 @@ static void give_memory_back(struct http_server *s)
 {
     size_t open = s->limits.open;
     pthread_t thread;
-    if (open > s->most_open) {
-        s->most_open = open;
-    }
-    if (s->most_open < FLOOD || open > s->most_open / 4 || atomic_flag_test_and_set(&trimming)) {
+    bool over = s->most_open >= FLOOD && open <= s->most_open / 4;
+    s->calm = over ? s->calm + 1 : 0;
+    if (s->calm < CALM || atomic_flag_test_and_set(&trimming)) {
         return; /* another server's: at the next sweep */
     }
+    s->calm = 0;
     if (pthread_create(&thread, NULL, trim, NULL) == 0) {
         pthread_detach(thread);
         s->most_open = open;

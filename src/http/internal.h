@@ -134,6 +134,7 @@ struct http_server {
     size_t linger_count;
     size_t accepted;    /* connections so far */
     size_t most_open;   /* at a time, since memory was given back (deadline.c) */
+    unsigned calm;      /* sweeps since a flood was over */
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
     unsigned library_log_count;

@@ -52,7 +52,10 @@ def run_part(bench, name, out):
 
 
 def commit():
-    run = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    try:
+        run = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    except FileNotFoundError:  # a bare machine has no git
+        return "unknown"
     return run.stdout.strip() or "unknown"
 
 
