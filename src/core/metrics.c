@@ -28,6 +28,7 @@ static cell *threads[THREADS_MAX];
 static size_t thread_count;
 static _Thread_local cell *mine;
 
+static pthread_mutex_t scrape_lock = PTHREAD_MUTEX_INITIALIZER; /* one scrape's collectors at a time */
 static struct {
     void (*collect)(void *);
     void *arg;
@@ -228,9 +229,11 @@ static void print_histogram(struct buf *out, const struct metric_family *f, unsi
 void metrics_print(struct buf *out)
 {
     static const char *const type_names[] = {"counter", "gauge", "histogram"};
+    pthread_mutex_lock(&scrape_lock);
     for (size_t i = 0; i < collector_count; i++) {
         collectors[i].collect(collectors[i].arg);
     }
+    pthread_mutex_unlock(&scrape_lock);
     for (size_t i = 0; i < family_count; i++) {
         const struct metric_family *f = families[i];
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, type_names[f->type]);

@@ -42,12 +42,14 @@ void metric_gauge_add(const struct metric_family *f, unsigned series, int64_t n)
 /* The present sum of a counter or value of a gauge (tests, console). */
 double metric_value(const struct metric_family *f, unsigned series);
 
-/* Called on every scrape before printing, to set gauges. Main thread, before others start. */
+/* Called on every scrape before printing, to set gauges and to count what is kept elsewhere: on the scraping thread,
+ * never by two scrapes at once, so it needs no lock for what it remembers. Registered by the main thread, before others
+ * start. */
 void metrics_on_scrape(void (*collect)(void *arg), void *arg);
 /* Called at the end of every exposition, for the rare family whose label values are known only at run time (and are
  * few): it prints HELP, TYPE and samples itself. Main thread, before others start. */
 void metrics_on_print(void (*print)(struct buf *out, void *arg), void *arg);
-/* Any one thread at a time: the whole exposition. */
+/* The whole exposition. Any thread that called metrics_thread_init(); scrapes may overlap. */
 void metrics_print(struct buf *out);
 
 /* Buckets that suit a call over the network, 0.5 ms to 10 s. */

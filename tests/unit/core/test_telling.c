@@ -5,6 +5,8 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +121,50 @@ START_TEST(exposition)
 }
 END_TEST
 
+static _Atomic int collecting;
+static _Atomic bool overlapped;
+
+/* What the collectors of the gates and of the process do: they remember what the last scrape saw, without a lock. */
+static void collect_alone(void *arg)
+{
+    (void)arg;
+    if (atomic_fetch_add(&collecting, 1) != 0) {
+        overlapped = true;
+    }
+    sched_yield();
+    atomic_fetch_sub(&collecting, 1);
+}
+
+static void *scrape_often(void *arg)
+{
+    pthread_barrier_wait(arg);
+    for (int i = 0; i < 2000; i++) {
+        struct buf out;
+        buf_init(&out, 65536);
+        metrics_print(&out);
+        buf_free(&out);
+    }
+    return NULL;
+}
+
+/* CONVENTIONS.md 14: any reactor may be scraped, and two at once; the admin API scrapes too. */
+START_TEST(collectors_of_two_scrapes_do_not_overlap)
+{
+    pthread_t threads[2];
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, 2);
+    metrics_on_scrape(collect_alone, NULL);
+    for (int i = 0; i < 2; i++) {
+        pthread_create(&threads[i], NULL, scrape_often, &start);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    pthread_barrier_destroy(&start);
+    ck_assert(!overlapped);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("telling");
@@ -126,6 +172,7 @@ int main(void)
     tcase_add_test(t, one_line_of_json);
     tcase_add_test(t, threshold_and_buffering);
     tcase_add_test(t, exposition);
+    tcase_add_test(t, collectors_of_two_scrapes_do_not_overlap);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
