@@ -62,6 +62,7 @@ static void reload_certificate(struct service *s)
     }
 }
 
+/* Puts the mixture of the settings in force and the loaded ones in force, if it differs from them. False: refused. */
 static bool swap(struct service *s, struct config *loaded)
 {
     char err[ERROR_MAX];
@@ -69,11 +70,15 @@ static bool swap(struct service *s, struct config *loaded)
     buf_init(&applied, 65536);
     buf_init(&refused, 65536);
     struct config *merged = config_merge(s->config, loaded, &applied, &refused, err, sizeof err);
-    bool ok = merged != NULL;
+    bool ok = merged != NULL, changed = !buf_ok(&applied) || applied.len > 0;
     if (!ok) {
         log_error("reload.refused", log_str("reason", err));
+    } else if (!changed) { /* the usual case where SIGHUP only says that key files are new */
+        config_unref(merged);
+        log_lines("reload.needs_restart", &refused);
     } else if (!keep_old(s)) {
-        log_error("reload.refused", log_str("reason", "too many reloads; restart the service"));
+        log_error("reload.refused",
+                  log_str("reason", "the settings were changed too often; restart the service"));
         config_unref(merged);
         ok = false;
     } else {

@@ -10,6 +10,7 @@ import pytest
 
 from harness import tokens
 from harness.service import SANITIZER_ENV, program
+from harness.wait import until
 
 NAMES = """SERVER_PORT SERVER_BIND SERVER_PUBLIC_PREFIX SERVER_THREADS KOS_BASE_URL KOS_DEFAULT_OPERATOR KOS_DEDUPLICATES KOS_SETTLE_HORIZON
 MVNO_BASE_URL MVNO_WEBHOOK_SECRET REDIS_HOST REDIS_PORT REDIS_PASSWORD REDIS_DATABASE DB_HOST DB_PORT DB_NAME DB_USERNAME DB_PASSWORD DB_SSLMODE
@@ -299,5 +300,22 @@ def test_sighup_reloads_what_can_be_and_says_what_cannot(world, tmp_path):
         service.wait_log("reload.refused")
         new.menu().expect(200)
         assert "log.level" in str(service.events("reload.refused")[-1])
+    finally:
+        service.stop()
+
+
+def test_sighup_for_new_key_files_can_be_given_any_number_of_times(world, tmp_path):
+    """Keys are rotated by cron, certificates by cert-manager: each is a SIGHUP that changes no setting (CONTRACT.md 6)."""
+    file = tmp_path / "often.yaml"
+    file.write_text("log:\n  level: info\n")
+    service = world.start_service(name="often", config=str(file), JOURNAL_PATH=world.folder + "/journal-o")
+    try:
+        for done in range(1, 71):
+            service.process.signal(1)
+            until(lambda: len(service.events("reload.done")) + len(service.events("reload.refused")) >= done, 5, f"reload {done}")
+        assert not service.events("reload.refused") and not service.events("reload.applied")
+        file.write_text("log:\n  level: debug\n")
+        service.process.signal(1)
+        assert "log.level" in str(service.wait_log("reload.applied"))
     finally:
         service.stop()
