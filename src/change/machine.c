@@ -143,8 +143,7 @@ static void set_phase(struct change *c, enum phase next)
         log_error("change.illegal_transition", log_str("requestId", c->rec.request_id),
                   log_str("from", phase_names[c->phase]), log_str("to", phase_names[next]));
         log_drain(200);
-        abort(); /* our bug, and about somebody's money: stop before doing it twice; the journal knows where
-                    we were */
+        abort(); /* our bug, and about somebody's money: stop before doing it twice; the journal knows where we were */
     }
     log_debug("change.phase", log_str("requestId", c->rec.request_id), log_str("from", phase_names[c->phase]),
               log_str("to", phase_names[next]));
@@ -242,8 +241,8 @@ void change_on_journal(struct journal_op *op)
 {
     struct change *c = op->arg;
     c->in_flight = false;
-    if (c->svc
-            ->destroying) { /* the process ends; the journal has it, and who still waits is told how it stands */
+    if (c->svc->destroying) {
+        /* the process ends; the journal has it, and whoever still waits is told how it stands */
         c->durable |= op->verb == JOURNAL_INTENT && op->status == JOURNAL_OK;
         change_time_up(c);
         change_let_go(c);
@@ -299,8 +298,8 @@ void change_time_up(struct change *c)
         tell_answered(c->svc, c->rec.request_id, 202);
         shown.first_status = 202;
         tell_shared(c->svc, &shown, true);
-    } else if (c->phase ==
-               PHASE_RECORD) { /* the pre-check has failed: that is true whether it is on disk yet or not */
+    } else if (c->phase == PHASE_RECORD) {
+        /* the pre-check has failed: that is true whether it is on disk yet or not */
         struct change_answer a = {.verdict = VERDICT_INVALID,
                                   .record = &c->rec,
                                   .checks = &c->checks,

@@ -62,7 +62,7 @@ struct change {
     int64_t started_ms; /* the wall clock's at started_ns: steps of it after that do not touch the settling */
     struct arena arena; /* what lives as long as the change */
     struct arena
-        facts[2]; /* what was loaded: the record's facts are in facts[facts_now], a load fills the other */
+        facts[2]; /* what was loaded: the record's facts in facts[facts_now], a load fills the other */
     struct arena ordered; /* what the last order answered */
     int facts_now;
 
@@ -78,7 +78,7 @@ struct change {
     struct customer customer; /* as loaded; texts in arena */
     const char *loaded_code;  /* the line's product at KOS; NULL: unknown */
     struct kos_call_note notes[CHANGE_NOTES_MAX];
-    size_t note_count, notes_told;
+    size_t note_count;
     bool answered;     /* the caller has had its answer (or there never was one: recovery) */
     bool abandoned;    /* caller gone or time up before the intent: end as soon as the children allow */
     bool durable;      /* the journal has it open */
@@ -86,9 +86,8 @@ struct change {
     bool claimed;      /* the journal's claim in memory is ours */
     bool has_line_key; /* the line's key in Redis is ours */
     bool recovered;    /* taken up from the journal, not from a request */
-    bool
-        on_cached; /* KOS is out and OUTAGE_MODE=hold: what is cached has to do for the pre-check (then rec.held) */
-    bool paced; /* has its turn among the held changes that are looked at again */
+    bool on_cached; /* KOS is out and OUTAGE_MODE=hold: the pre-check uses what is cached (then rec.held) */
+    bool paced;     /* has its turn among the held changes that are looked at again */
     bool counted_held;
     bool owned;
     bool order_looks_out; /* the breaker of orders would refuse, when it was looked at */
@@ -102,7 +101,6 @@ struct change {
     struct journal_op op;
     struct journal_event event;
     struct redis_call *hold_call, *idem_call;
-    bool idem_known;
     enum {
         LINE_KEY_UNKNOWN,
         LINE_KEY_OURS,

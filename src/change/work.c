@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENT_TRIES_MAX                                                                                      \
-    30 /* about as many seconds; each may leave something behind in the change's bounded memory */
-#define HOLD_MS        12000 /* the line's claim between instances while a request is looked at */
-#define ADMIT_AGAIN_MS 2000  /* how long an accepted change waits in the queue of orders at a time */
+/* About as many seconds; each may leave something behind in the change's bounded memory. */
+#define EVENT_TRIES_MAX 30
+#define HOLD_MS         12000 /* the line's claim between instances while a request is looked at */
+#define ADMIT_AGAIN_MS  2000  /* how long an accepted change waits in the queue of orders at a time */
 
 uint64_t change_after_ms(int64_t ms)
 {
@@ -342,8 +342,7 @@ void change_opened(struct change *c)
     bypass_add(c->rec.line, c->generation);
     redis_key_line(key, c->rec.line);
     (void)hold_renew(c->svc->redis, key, c->rec.request_id, HOLD_OPEN_MS, NULL, NULL);
-    c->has_line_key =
-        true; /* or taken now, if Redis was away when the request came: to be given back either way */
+    c->has_line_key = true; /* or taken now, if Redis was away when the request came: given back either way */
     tell_shared(c->svc, &c->rec, true);
     FAILPOINT("change.opened");
 }

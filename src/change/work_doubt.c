@@ -5,8 +5,8 @@
 #include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
 
-#define RETRY_MAX_MS                                                                                         \
-    1000 /* so that the first is served within a second of the carrier's return; a look costs nothing */
+/* So that the first is served within a second of the carrier's return; a look costs nothing. */
+#define RETRY_MAX_MS 1000
 
 /* ---- waiting ---- */
 

@@ -1,13 +1,16 @@
 /* serve.c - the service: start in order, wait for signals, end in named phases.
  *
  *   start   settings -> process limits -> journal -> history -> listeners -> reactors -> recovered: ready
- *   end     1 not ready         readiness says DOWN, requests are still served (server.drain_delay)
- *           2 stop accepting    listeners closed; answers say Connection: close
- *           3 drain             waiting polls get the current state; running changes are finished: an order's
- * deadline and a commit; what only waits (held, in doubt) is left to the journal 4 let go            events
- * and changes under way are put down once the journal has answered 5 close             every handle of every
- * reactor; loops end; threads joined 6 forward and close the history worker's last batch, the journal's last
- * commit */
+ *   end     1 not ready           readiness says DOWN, requests are still served (server.drain_delay)
+ *           2 stop accepting      listeners closed; answers say Connection: close
+ *           3 drain               waiting polls get the current state; running changes are finished, which takes an
+ *                                 order's deadline and a commit; what only waits (held, in doubt) is left to the journal
+ *           4 let go              events and changes under way are put down once the journal has answered
+ *           5 close               every handle of every reactor; loops end; threads are joined
+ *           6 forward and close   the history worker's last batch, the journal's last commit
+ *
+ * A phase that does not end in its time ends the process with an error and without tidying: the journal has
+ * everything. */
 #include "cli/serve.h"
 
 #include "pcs/core/breaker_metrics.h"
@@ -25,14 +28,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DRAIN_EXTRA_MS   2000 /* over the longest request */
+#define DRAIN_EXTRA_MS   2000 /* drain: over the longest request */
 #define LET_GO_MS        3000
-#define LAST_ANSWERS_MS  5000 /* over a read's deadline */
-#define HISTORY_GRACE_MS 1000
-#define FIRST_REDIS_MS   250
-#define LAST_LINES_MS    200
-#define POLL_MS          5
-#define RETIRE_LOOK_MS   100
+#define LAST_ANSWERS_MS  5000 /* more than a read's deadline */
+#define HISTORY_GRACE_MS 1000 /* for the history worker's last batch */
+#define FIRST_REDIS_MS   250  /* start: how long the first customers wait for Redis */
+#define LAST_LINES_MS    200  /* for the last log lines, when the process ends early */
+#define POLL_MS          5    /* between two questions to the reactors */
+#define RETIRE_LOOK_MS   100  /* retiring: between two looks whether the journal is empty */
 
 static int64_t ms_since(uint64_t start)
 {
@@ -360,8 +363,8 @@ static bool start_service(struct service *s, char *err)
         close_shared(s, false);
         return false;
     }
-    if (!start_reactors(s, err) ||
-        !let_in(s, err)) { /* some may run: nothing is freed under them, and the journal has all */
+    if (!start_reactors(s, err) || !let_in(s, err)) {
+        /* some may run: nothing is freed under them, and the journal has all */
         int status = refuse(err);
         log_drain(LAST_LINES_MS);
         _exit(status);

@@ -10,9 +10,10 @@
  *                    │  enough results, rates below the thresholds           ┌───────────┐  │
  *                    └────────────────────────────────────────────────────── │ HALF_OPEN │ ─┘
  *                                                                            └───────────┘
- *                                          enough results, a rate at its threshold; or half_open_max_ms is
- * over DISABLED, METRICS_ONLY, FORCED_OPEN: entered and left by an operator only. reset: any -> CLOSED. An
- * operator may not go CLOSED -> HALF_OPEN, METRICS_ONLY -> OPEN, METRICS_ONLY -> HALF_OPEN.
+ *                                   enough results, a rate at its threshold; or half_open_max_ms is over
+ *
+ * DISABLED, METRICS_ONLY, FORCED_OPEN: entered and left by an operator only. reset: any -> CLOSED. An operator may
+ * not go CLOSED -> HALF_OPEN, METRICS_ONLY -> OPEN, METRICS_ONLY -> HALF_OPEN.
  *
  * There are no armed timers: the due time follows from the state, its entry and the configuration, so a
  * transition or reset cannot leave one behind.

@@ -10,10 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define INDEX_ENTRY                                                                                          \
-    64 /* libmicrohttpd's bookkeeping of one header, cookie or argument in the connection's pool */
-
-#define BLANKS_MAX 256 /* between a colon and its value */
+/* Bytes of the connection's pool in which libmicrohttpd keeps book of one header, cookie or argument. */
+#define INDEX_ENTRY 64
+#define BLANKS_MAX  256 /* between a colon and its value */
 
 struct walk {
     struct request *rq;

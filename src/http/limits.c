@@ -22,8 +22,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define OVERDUE_MS                                                                                           \
-    1000 /* a head so long on its way, a gateway's connection so long idle, may be cut for want of room */
+/* A head so long on its way, or a gateway's connection so long idle, may be cut for want of room. */
+#define OVERDUE_MS    1000
 #define LOOK_FOR_IDLE 64 /* connections looked at for one to close */
 
 static const char late_loop[] = "the loop is late";

@@ -14,8 +14,8 @@
 #define LINK_ANSWER_MAX    ((size_t)32 * 1024 * 1024) /* bytes of one reply; more is not Redis */
 #define LINK_COMMAND_MAX   ((size_t)8 * 1024 * 1024)  /* bytes of one command */
 #define LINK_DEAD_MIN_MS   1000
-#define LINK_REPLICA_MS                                                                                      \
-    5000 /* a server that takes no writes is left, but not sooner than this after connecting */
+/* A server that takes no writes is left, but not sooner than this after connecting. */
+#define LINK_REPLICA_MS 5000
 
 enum link_state {
     LINK_WAITING,    /* back-off before the next attempt */
