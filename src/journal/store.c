@@ -5,6 +5,7 @@
 #include "journal/store.h"
 
 #include "journal/schema.h"
+#include "journal/vfs.h"
 #include "pcs/core/buf.h"
 #include "pcs/core/failpoint.h"
 
@@ -71,7 +72,7 @@ static bool set_up(struct store *s, int64_t max_bytes, char *err, size_t errlen)
     }
     s->log_in_file = true; /* of an earlier process */
     snprintf(sql, sizeof sql,
-             "PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=0;"
+             "PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=-1;"
              "PRAGMA secure_delete=ON;PRAGMA temp_store=MEMORY;PRAGMA cache_size=-%d;PRAGMA "
              "trusted_schema=OFF;PRAGMA cell_size_check=ON;",
              CACHE_KIB);
@@ -126,7 +127,10 @@ bool store_open(struct store *s, const char *file, int dir_fd, int64_t max_bytes
         return false;
     }
     FAILPOINT("journal.file_made");
-    int rc = sqlite3_open_v2(file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = journal_vfs_register();
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_open_v2(file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, JOURNAL_VFS);
+    }
     if (rc != SQLITE_OK) {
         snprintf(err, errlen, "journal: cannot open %s (%s)", file,
                  s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
