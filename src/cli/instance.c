@@ -50,7 +50,7 @@ static void invalidations_pending(void *arg)
 
 static void events_pending(void *arg)
 {
-    delivery_wake(arg);
+    delivery_events_wait(arg);
 }
 
 /* What only the first reactor has: delivery, recovery, and the repeated invalidations. */

@@ -313,7 +313,7 @@ static void pull(struct delivery *d, uint64_t now)
     if (size == 0) {
         return;
     }
-    d->pull_after_ns = now + lanes_in_hand(d) * PULL_SPACE_NS;
+    d->pull_after_ns = now + PULL_REST_NS + lanes_in_hand(d) * PULL_SPACE_NS;
     d->next_due_ms = 0;
     ledger_pull(d, size);
 }

@@ -15,12 +15,14 @@
 #define LANES_PER_CALL 8               /* lanes for each call that may be under way: most are being stored */
 #define PULL_PER_CALL  4               /* events fetched at once, likewise */
 #define PULL_SPACE_NS  UINT64_C(50000) /* between two pulls, for each lane that the second reads again */
-#define ANSWER_MAX     ((size_t)256 * 1024)      /* bytes of an answer's body; only the status matters */
-#define ANSWER_KEPT    1024                      /* bytes of it in the ledger */
-#define RETRY_MIN_NS   (UINT64_C(100) * 1000000) /* back-off while the journal does not store */
-#define RETRY_MAX_NS   (UINT64_C(5000) * 1000000)
-#define LOOK_NS        (UINT64_C(1000) * 1000000) /* a closed door is looked at again: operators move breakers */
-#define SWEEP_NS       (UINT64_C(30000) * 1000000) /* between pulls that nobody asked for */
+#define PULL_REST_NS                                                                                         \
+    UINT64_C(10000000) /* ... and at least: a pull costs as much for one event as for fifty */
+#define ANSWER_MAX   ((size_t)256 * 1024)      /* bytes of an answer's body; only the status matters */
+#define ANSWER_KEPT  1024                      /* bytes of it in the ledger */
+#define RETRY_MIN_NS (UINT64_C(100) * 1000000) /* back-off while the journal does not store */
+#define RETRY_MAX_NS (UINT64_C(5000) * 1000000)
+#define LOOK_NS      (UINT64_C(1000) * 1000000) /* a closed door is looked at again: operators move breakers */
+#define SWEEP_NS     (UINT64_C(30000) * 1000000) /* between pulls that nobody asked for */
 /* Pulls ask for everything that will ever be due: the first event that is not yet tells when to come again. */
 #define LOOK_AHEAD_MS    (INT64_C(36500) * 24 * 3600 * 1000)
 #define CAUGHT_UP_MS     2000 /* a backlog is gone when nothing in hand is older */
@@ -93,10 +95,11 @@ struct delivery {
     size_t count[LANE_STATES];
 
     /* --- the journal --- */
-    bool want;       /* there may be events to pull */
-    bool pulling;    /* pull is with the journal */
-    bool due_wanted; /* the destination is back: everything is to be made due */
-    bool due_asked;  /* due is with the journal */
+    atomic_bool told; /* delivery_events_wait() was called since the last pull */
+    bool want;        /* there may be events to pull */
+    bool pulling;     /* pull is with the journal */
+    bool due_wanted;  /* the destination is back: everything is to be made due */
+    bool due_asked;   /* due is with the journal */
     size_t pull_limit;
     struct journal_op pull, due;
     uint64_t pull_after_ns;

@@ -95,6 +95,7 @@ void ledger_pull(struct delivery *d, size_t limit)
     d->pull.now = clock_wall_ms() + LOOK_AHEAD_MS;
     d->pull.limit = (int64_t)limit;
     d->pull_limit = limit;
+    atomic_store(&d->told, false); /* what is committed from here on may be missed by this pull */
     d->pulling = journal_submit(&d->pull);
     d->want = !d->pulling;
     if (!d->pulling) {

@@ -158,6 +158,13 @@ void delivery_wake(struct delivery *d)
     uv_async_send(&d->wake);
 }
 
+void delivery_events_wait(struct delivery *d)
+{
+    if (!atomic_exchange(&d->told, true)) {
+        delivery_wake(d);
+    }
+}
+
 bool delivery_up(const struct delivery *d)
 {
     return atomic_load(&d->up_seen);

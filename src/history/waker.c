@@ -84,8 +84,9 @@ void history_waker_ring(void *arg)
 void history_waker_ring_news(void *arg)
 {
     struct waker *w = arg;
-    atomic_store(&w->news, true);
-    history_waker_ring(w);
+    if (!atomic_exchange(&w->news, true)) { /* else the bell has been rung, and nobody has looked yet */
+        history_waker_ring(w);
+    }
 }
 
 bool history_waker_take_news(struct waker *w)

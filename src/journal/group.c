@@ -163,18 +163,22 @@ static void take_delta(struct journal *j)
     j->commits++;
 }
 
-void group_wake_sinks(struct journal *j)
+void group_wake_sink(struct journal *j, enum journal_sink sink)
+{
+    /* held while it runs: whoever takes the function away is then sure that it does not run */
+    pthread_mutex_lock(&j->notify_lock);
+    if (j->notify[sink].fn) {
+        j->notify[sink].fn(j->notify[sink].arg);
+    }
+    pthread_mutex_unlock(&j->notify_lock);
+}
+
+static void wake_sinks(struct journal *j)
 {
     for (int i = 0; i < SINKS; i++) {
-        if (!j->delta.wake[i]) {
-            continue;
+        if (j->delta.wake[i]) {
+            group_wake_sink(j, (enum journal_sink)i);
         }
-        /* held while it runs: whoever takes the function away is then sure that it does not run */
-        pthread_mutex_lock(&j->notify_lock);
-        if (j->notify[i].fn) {
-            j->notify[i].fn(j->notify[i].arg);
-        }
-        pthread_mutex_unlock(&j->notify_lock);
     }
 }
 
@@ -191,7 +195,7 @@ static void answer_group(struct journal *j)
         FAILPOINT("journal.answering");
     }
     j->group_count = 0;
-    group_wake_sinks(j);
+    wake_sinks(j);
     journal_publish(j);
 }
 

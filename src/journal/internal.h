@@ -158,8 +158,8 @@ void journal_room(struct journal *j, uint64_t now_ns); /* sets j->full */
 /* group.c */
 void group_take(struct journal *j, struct op_list *batch);
 void group_flush(struct journal *j); /* commits what is lazy */
-/* Tells the sinks that delta.wake names that something waits for them. */
-void group_wake_sinks(struct journal *j);
+/* Tells a forwarder that something waits for it. */
+void group_wake_sink(struct journal *j, enum journal_sink sink);
 void group_fail_all(struct journal *j, struct op_list *batch);
 void op_answer(struct journal_op *op);
 

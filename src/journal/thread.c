@@ -197,9 +197,8 @@ static void reopen(struct journal *j, uint64_t now_ns)
     journal_publish(j);
     log_info("journal.reopened", log_str("file", j->file), log_int("open", j->counts.open));
     for (int i = 0; i < SINKS; i++) {
-        j->delta.wake[i] = true; /* acknowledgements may be among what was lost */
+        group_wake_sink(j, (enum journal_sink)i); /* acknowledgements may be among what was lost */
     }
-    group_wake_sinks(j);
 }
 
 /* ---- housekeeping ---- */
@@ -224,6 +223,15 @@ static void tell_orphans(struct journal *j)
     }
 }
 
+/* A change deletes its line's cached customer itself. Only what it could not delete is for the forwarder, so that
+ * is not woken by every commit. */
+static void wake_invalidations(struct journal *j)
+{
+    if (j->counts.invalidations > 0) {
+        group_wake_sink(j, SINK_INVALIDATIONS);
+    }
+}
+
 static void each_second(struct journal *j, uint64_t now_ns)
 {
     if (now_ns < j->tick_at) {
@@ -232,6 +240,7 @@ static void each_second(struct journal *j, uint64_t now_ns)
     j->tick_at = now_ns + TICK_NS;
     j->ticks++;
     journal_room(j, now_ns);
+    wake_invalidations(j);
     show_oldest_doubt(j);
     chain_tell(j, now_ns, false);
     if (j->ticks % SWEEP_TICKS == 0) {

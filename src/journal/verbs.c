@@ -24,7 +24,7 @@ const struct verb journal_verbs[JOURNAL_VERBS] = {
     [JOURNAL_HISTORY_ACK]    = {"history_ack", verb_history_ack, NULL, PHASE_LAZY, true},
     [JOURNAL_HISTORY_DEAD]   = {"history_dead", verb_history_dead, NULL, PHASE_WRITE, true},
     [JOURNAL_EVENTS_PULL]    = {"events_pull", verb_events_pull, NULL, PHASE_LAST, false},
-    [JOURNAL_EVENT_ATTEMPT]  = {"event_attempt", verb_event_attempt, NULL, PHASE_WRITE, true},
+    [JOURNAL_EVENT_ATTEMPT]  = {"event_attempt", verb_event_attempt, NULL, PHASE_LAZY, true},
     [JOURNAL_EVENTS_DUE_NOW] = {"events_due_now", verb_events_due_now, NULL, PHASE_WRITE, true},
     [JOURNAL_INVALIDATIONS]  = {"invalidations", verb_invalidations, NULL, PHASE_LAST, false},
     [JOURNAL_INVALIDATED]    = {"invalidated", verb_invalidated, NULL, PHASE_LAZY, true},
@@ -137,7 +137,6 @@ int invalidate_line(struct journal *j, struct journal_op *op, const char *line)
         bind_int(s, 2, op->generation);
         rc = store_run(s);
     }
-    j->delta.wake[SINK_INVALIDATIONS] = true;
     return rc;
 }
 

@@ -52,7 +52,10 @@ bool delivery_idle(const struct delivery *d);
 /* Only when idle after delivery_stop(). Closes its handles; the memory is freed by the loop's next turn. */
 void delivery_destroy(struct delivery *d);
 
-/* Any thread, until its journal_on_pending() is undone: the journal has new events. */
+/* Any thread, until its journal_on_pending() is undone: the journal has new events. They are pulled within a few
+ * milliseconds; until then further calls cost nothing. */
+void delivery_events_wait(struct delivery *d);
+/* Any thread: looks at once at what has changed (its breaker, moved by an operator). */
 void delivery_wake(struct delivery *d);
 /* Any thread: is the destination answering (health)? True while unset. */
 bool delivery_up(const struct delivery *d);

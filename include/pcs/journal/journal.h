@@ -78,9 +78,10 @@ __attribute__((warn_unused_result)) bool journal_submit(struct journal_op *op);
 /* Frees what the answer holds; op itself is the caller's. */
 void journal_op_clear(struct journal_op *op);
 
-/* Called by the journal thread after a commit that queued rows of a kind, to wake its forwarder: set by main
- * before traffic. Runs on the journal thread; must only post. NULL takes it away: once this has returned it is not
- * running and will not run. */
+/* Called by the journal thread to wake the forwarder of a kind of rows: after a commit that queued some; for
+ * SINK_INVALIDATIONS every second while there are any, since most are acknowledged by their own change within
+ * that time. Set by main before traffic. Runs on the journal thread; must only post. NULL takes it away: once this
+ * has returned it is not running and will not run. */
 enum journal_sink { SINK_HISTORY, SINK_EVENTS, SINK_INVALIDATIONS, SINKS };
 void journal_on_pending(struct journal *j, enum journal_sink sink, void (*notify)(void *arg), void *arg);
 

@@ -319,7 +319,7 @@ static inline struct delivery_config test_config(void)
 
 static inline void wake(void *arg)
 {
-    delivery_wake(arg);
+    delivery_events_wait(arg);
 }
 
 static inline void delivery_start(const struct delivery_config *config)
