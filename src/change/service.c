@@ -40,6 +40,8 @@ struct change_service *change_service_create(struct reactor *r, struct change_sh
     svc->config = config;
     uv_timer_init(&r->loop, &svc->forward_later);
     svc->forward_later.data = svc;
+    renewal_init(svc);
+    svc->handles_open = 2;
     return svc;
 }
 
@@ -78,18 +80,23 @@ static void on_open_page(struct journal_op *op)
         recovery_end(svc);
         return;
     }
-    rec->done = op->list_count < RECOVERY_PAGE;
-    for (size_t i = 0; i < op->list_count && !svc->destroying; i++) {
-        memcpy(rec->after, op->list[i].request_id, UUID_LEN + 1);
-        if (!change_take_up(svc, &op->list[i])) {
-            log_error("recovery.no_memory", log_str("requestId", op->list[i].request_id));
+    size_t taken = 0;
+    for (; taken < op->list_count && !svc->destroying; taken++) {
+        if (!change_take_up(svc, &op->list[taken])) {
+            log_error("recovery.no_memory", log_str("requestId", op->list[taken].request_id));
+            break;
         }
+        memcpy(rec->after, op->list[taken].request_id, UUID_LEN + 1);
     }
+    bool all = taken == op->list_count;
+    rec->done = all && op->list_count < RECOVERY_PAGE;
     rec->in_flight = false; /* not before: the list is the operation's */
     recovery_ready(rec, true);
     FAILPOINT("recovery.ready");
     if (rec->done) {
         recovery_end(svc);
+    } else if (!all && !svc->destroying) { /* from that one on, when there is memory again */
+        uv_timer_start(&svc->forward_later, on_forward_later, FORWARD_LATER_MS, 0);
     } else {
         change_service_recover_more(svc);
     }
@@ -125,6 +132,7 @@ void change_service_recover(struct change_service *svc, void (*ready)(void *arg,
                     svc);
     change_service_forward_invalidations(svc);
     change_service_recover_more(svc);
+    change_service_renew_lines(svc);
 }
 
 /* ---- invalidations: the journal's third sink ---- */
@@ -285,9 +293,21 @@ bool change_service_idle(const struct change_service *svc)
     return svc->count == 0 && svc->tells == 0 && !(svc->recovery && svc->recovery->in_flight);
 }
 
-static void on_service_closed(uv_handle_t *handle)
+static void part_closed(struct change_service *svc)
 {
-    free(handle->data);
+    if (--svc->handles_open == 0) {
+        free(svc);
+    }
+}
+
+static void on_forward_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
+}
+
+static void on_renewal_closed(uv_handle_t *handle)
+{
+    part_closed(((struct renewal *)handle->data)->svc);
 }
 
 void change_service_free(struct change_service *svc)
@@ -298,7 +318,8 @@ void change_service_free(struct change_service *svc)
     if (svc->recovery) {
         recovery_end(svc);
     }
-    uv_close((uv_handle_t *)&svc->forward_later, on_service_closed);
+    uv_close((uv_handle_t *)&svc->forward_later, on_forward_closed);
+    uv_close((uv_handle_t *)&svc->renewal.timer, on_renewal_closed);
 }
 
 /* ---- the rest of the module's face ---- */

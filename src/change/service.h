@@ -12,6 +12,16 @@
 #define CHANGE_NOTES_MAX  16
 #define KEY_MAX           128
 
+/* The keys of the lines of open changes in Redis (renew.c). */
+struct renewal {
+    struct change_service *svc;
+    uv_timer_t timer;
+    struct journal_op op;
+    char after[UUID_LEN + 1]; /* the page before ended here; "": a pass begins */
+    bool everything;          /* also what has only just come */
+    bool in_flight, restart;
+};
+
 struct change_service {
     struct reactor *reactor;
     struct change_shared *shared;
@@ -29,6 +39,8 @@ struct change_service {
     bool forwarding;           /* the invalidations are being pulled or repeated */
     bool forward_again;
     uv_timer_t forward_later;
+    struct renewal renewal;
+    unsigned handles_open;
 };
 
 /* The states of a change in memory. The durable ones are enum change_state; this is the way between them,
@@ -139,6 +151,9 @@ void change_let_go(struct change *c);
 /* --- service.c --- */
 /* A recovered change has ended: the next page may be taken up. */
 void change_service_recover_more(struct change_service *svc);
+
+/* --- renew.c --- */
+void renewal_init(struct change_service *svc);
 
 /* --- tell.c: what is said without waiting for an answer --- */
 void tell_answered(struct change_service *svc, const char *request_id, int status);

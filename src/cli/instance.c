@@ -14,6 +14,7 @@ static void redis_is_up(void *arg)
 {
     struct instance *i = arg;
     change_service_forward_invalidations(i->api.changes);
+    change_service_renew_lines(i->api.changes);
 }
 
 static void recovered(void *arg, bool ok)

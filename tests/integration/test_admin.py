@@ -360,6 +360,27 @@ def test_the_operators_list_is_settled_and_asked_again(world, admin, customer, k
     assert customer.api.result(id_, wait=5).data["processStatus"] == "COMPLETED"
 
 
+def test_a_line_that_waits_for_an_operator_stays_closed_on_every_instance(world, admin, customer, kos):
+    """Its change has no machine any more, which would renew the line's key in Redis: it is renewed all the same, in time
+    (DESIGN.md, Claim before read: renewed while open), after Redis has lost it, and after a restart."""
+    key = f"pcs:line:{customer.line}"
+    kos.fault("http_status", operation="change", lineNumber=customer.line, status=500, count=1)
+    id_ = customer.api.change_async(customer.body()).expect(202).data["requestId"]
+    kos.customer(customer.line, productCode="5GX_STANDARD")
+    until(lambda: admin.doubts()[id_]["onOperatorList"], 5)
+    world.cache.pexpire(key, 4000)
+    until(lambda: world.cache.pttl(key) > 60000, 8, "renewed before it lapses")
+    world.cache.delete(key)
+    until(lambda: world.cache.get(key) == id_.encode(), 5, "taken again")
+    world.service.kill9()
+    world.cache.delete(key)
+    world.service.start()
+    until(lambda: world.cache.get(key) == id_.encode(), 5, "taken by the recovery")
+    admin.settle(id_, "not-applied").expect(200)
+    until(lambda: world.cache.get(key) is None, 3, "given back")
+    stays(lambda: world.cache.get(key) is None, 2)
+
+
 def test_a_doubt_is_settled_by_command(world, doubtful):
     id_ = doubtful.doubt
     command(world, "settle", id_, "--outcome", "not-applied", rc=2)  # a reason is wanted

@@ -53,6 +53,9 @@ void change_service_recover(struct change_service *svc, void (*ready)(void *arg,
 /* Repeats invalidations that Redis has not acknowledged; called when Redis is back and when the journal says
  * so. */
 void change_service_forward_invalidations(struct change_service *svc);
+/* Renews the keys that hold the lines of open changes between instances, of all of them; called when Redis is back. Goes
+ * on by itself from change_service_recover() on. */
+void change_service_renew_lines(struct change_service *svc);
 /* Shutdown: nothing new is sent. Synchronous requests that can still end, end; the rest stays in the journal.
  */
 void change_service_drain(struct change_service *svc);
