@@ -108,6 +108,9 @@ enum phase phase_send_begin(struct change *c)
         change_give_pass_back(c);
         return PHASE_END;
     }
+    if (clock_wall_ms() >= c->rec.expires_at) {
+        return PHASE_RETRY; /* while KOS was asked, or in the queue: as in LOAD */
+    }
     c->rec.sent_at = change_now_ms(c);
     return change_submit_op(c, JOURNAL_SEND);
 }

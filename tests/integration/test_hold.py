@@ -184,6 +184,29 @@ def test_expires_honestly(session):
         w.close()
 
 
+def test_what_expires_while_kos_is_asked_is_never_ordered(session):
+    """KOS is back at the last moment: the customer was told expiresAt, so nothing is sent after it."""
+    w = World(session, env={**ENV, "OUTAGE_MAX_HOLD": "3s"})
+    try:
+        c = w.customer()
+        c.api.menu().expect(200)
+        c.api.screen().expect(200)
+        out = w.kos.fault("http_status", status=500)
+        until(lambda: (w.customer().api.menu(), w.service.metric("pcs_breaker_state", breaker="kos.inquiry", state="OPEN") == 1)[1], 5)
+        result = c.api.change_async(c.body()).expect(202).data
+        gate = w.kos.fault("gate", operation="inquiry", lineNumber=c.line, phase="before")
+        w.kos.control("DELETE", f"faults?id={out}")
+        w.kos.wait_held(gate)
+        until(lambda: time.time() > checks.time(result["expiresAt"]).timestamp(), 5)
+        w.kos.clear(gate)
+        final = c.api.result(result["requestId"], wait=10).data
+        assert final["processStatus"] == "FAILED" and final["resultCode"] == "EXPIRED", final
+        assert not c.orders()
+    finally:
+        w.kos.clear()
+        w.close()
+
+
 def test_default_is_refuse(session):
     w = World(session, env={**ENV, "OUTAGE_MODE": ""})
     try:
