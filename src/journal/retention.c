@@ -2,11 +2,13 @@
  *
  * A pass walks each large table once, oldest first, in chunks: rows older than the retention go, unless they
  * are still to be forwarded or delivered, or were refused and are kept for an operator. A pass ends at the
- * first row that is young enough; the next one starts a minute later (sooner with a short retention). */
+ * first row that is young enough; the next one starts a minute later (sooner with a short retention). Rows of a time to
+ * come, from a clock that ran ahead for a while, stay until then, and hold up nothing that is behind them. */
 #include "journal/internal.h"
 #include "pcs/core/clock.h"
 
 #define CHUNK         128
+#define AHEAD_MS      INT64_C(60000) /* a little is no fault of the clock's */
 #define PASS_MAX_NS   (UINT64_C(60) * 1000000000)
 #define PASS_MIN_NS   (UINT64_C(50) * 1000000)
 #define PAUSE_IDLE_NS (UINT64_C(5) * 1000000)
@@ -34,20 +36,23 @@ static int walk_table(struct journal *j, bool *finished)
 {
     int64_t gone[CHUNK];
     size_t count = 0, seen = 0;
+    int64_t now_ms = clock_wall_ms();
     sqlite3_stmt *s = store_get(&j->store, stages[j->retention_stage].old);
     bind_int(s, 1, j->retention_cursor);
-    bind_int(s, 2, clock_wall_ms() - j->config.retention_ms);
+    bind_int(s, 2, now_ms - j->config.retention_ms);
     bind_int(s, 3, CHUNK);
+    bind_int(s, 4, now_ms + AHEAD_MS);
     int rc;
     *finished = false;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-        if (!sqlite3_column_int(s, 1)) {
+        int age = sqlite3_column_int(s, 1);
+        if (!age) {
             *finished = true;
             break;
         }
         seen++;
         j->retention_cursor = sqlite3_column_int64(s, 0);
-        if (!sqlite3_column_int(s, 2)) {
+        if (age == 1 && !sqlite3_column_int(s, 2)) {
             gone[count++] = j->retention_cursor;
         }
     }

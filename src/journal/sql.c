@@ -11,6 +11,8 @@
     " FROM (" seqs ") s JOIN event e ON e.seq=s.seq LEFT JOIN event_queue q ON q.seq=e.seq"                  \
     " LEFT JOIN event_dead d ON d.seq=e.seq ORDER BY e.seq DESC"
 #define EXAMINED "SELECT seq,line FROM event WHERE seq<?1 ORDER BY seq DESC LIMIT 20000" /* EVENTS_EXAMINED */
+/* 1: older than ?2; 2: of a time behind ?4, which is to come; 0: neither (retention.c) */
+#define AGE(at) "CASE WHEN " at "<?2 THEN 1 WHEN " at ">?4 THEN 2 ELSE 0 END"
 #define DELIVERED(x)                                                                                         \
     "NOT EXISTS(SELECT 1 FROM event_queue WHERE seq=" x                                                      \
     ") AND NOT EXISTS(SELECT 1 FROM event_dead WHERE seq=" x ")"
@@ -50,9 +52,10 @@ static const char *const texts[SQL_STATEMENTS] = {
         "SELECT %C FROM settled WHERE seq IN (SELECT seq FROM history_queue WHERE line=?1"
         " UNION ALL SELECT seq FROM history_dead WHERE line=?1) ORDER BY requested_at DESC,seq DESC LIMIT ?2",
     [SQL_SETTLED_RECENT] = "SELECT line,processed_at,state FROM settled ORDER BY seq DESC",
-    /* rows of an age, in order; 1 when one must stay: not forwarded, or its event not delivered */
+    /* in order, with their age, and 1 when one must stay: not forwarded, or its event not delivered. The later of its
+     * times: its key counts from requested_at, and the clock may have been set back before it was processed. */
     [SQL_SETTLED_OLD] =
-        "SELECT seq,processed_at<?2,EXISTS(SELECT 1 FROM history_queue q WHERE q.seq=s.seq)"
+        "SELECT seq," AGE("max(processed_at,requested_at)") ",EXISTS(SELECT 1 FROM history_queue q WHERE q.seq=s.seq)"
         " OR EXISTS(SELECT 1 FROM history_dead d WHERE d.seq=s.seq)"
         " OR EXISTS(SELECT 1 FROM event_queue p WHERE p.seq=s.seq)"
         " OR EXISTS(SELECT 1 FROM event_dead x WHERE x.seq=s.seq)"
@@ -104,7 +107,7 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_CALL_MARK] = "UPDATE call SET forwarded=?2 WHERE seq=?1 AND forwarded=0",
     [SQL_CALL_OF_REQUEST] = "SELECT seq,request_id,operation,attempt,http_status,result_code,outcome,milliseconds,"
                             "breaker_state,at FROM call WHERE request_id=?1 ORDER BY seq LIMIT ?2",
-    [SQL_CALL_OLD] = "SELECT seq,at<?2,forwarded=0 FROM call WHERE seq>?1 ORDER BY seq LIMIT ?3",
+    [SQL_CALL_OLD] = "SELECT seq," AGE("at") ",forwarded=0 FROM call WHERE seq>?1 ORDER BY seq LIMIT ?3",
     [SQL_CALL_DELETE] = "DELETE FROM call WHERE seq=?1 AND seq<(SELECT max(seq) FROM call)",
 
     /* --- events --- */
@@ -124,7 +127,7 @@ static const char *const texts[SQL_STATEMENTS] = {
                           " WHERE seq=(SELECT min(seq) FROM event_queue WHERE line=?1) AND head=0",
     [SQL_EVENT_DUE_NOW] = "UPDATE event_queue SET due_at=?1 WHERE head=1 AND due_at>?1",
     [SQL_EVENT_OLDEST] = "SELECT created_at FROM event_queue ORDER BY seq LIMIT 1",
-    [SQL_EVENT_OLD] = "SELECT seq,created_at<?2,EXISTS(SELECT 1 FROM event_queue q WHERE q.seq=e.seq)"
+    [SQL_EVENT_OLD] = "SELECT seq," AGE("created_at") ",EXISTS(SELECT 1 FROM event_queue q WHERE q.seq=e.seq)"
                       " OR EXISTS(SELECT 1 FROM event_dead d WHERE d.seq=e.seq)"
                       " FROM event e WHERE seq>?1 ORDER BY seq LIMIT ?3",
     [SQL_EVENT_DELETE] = "DELETE FROM event WHERE seq=?1",

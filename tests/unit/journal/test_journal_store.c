@@ -326,6 +326,38 @@ START_TEST(retention_removes_only_what_is_done)
 }
 END_TEST
 
+/* A key counts from requested_at, and its replay needs the change: also when the clock was set back before the change was
+ * processed (CONTRACT.md 1, Idempotency-Key). It holds up nothing: the one behind it goes. */
+START_TEST(retention_waits_for_the_later_of_a_changes_times)
+{
+    char young[37], old[37];
+    close_journal();
+    config.retention_ms = 1000;
+    open_journal();
+    const int64_t now = clock_wall_ms();
+    for (int i = 1; i >= 0; i--) {
+        struct change_record c = change_make(uuid_v7(i ? young : old), i ? LINE_B : LINE_A, CHANGE_NOT_SENT);
+        c.requested_at = i ? now + 3600000 : now - 3 * config.retention_ms;
+        c.processed_at = now - 2 * config.retention_ms;
+        ck_assert_int_eq(change_do(JOURNAL_RECORD, &c), JOURNAL_OK);
+    }
+    struct journal_op op = op_make(JOURNAL_HISTORY_PULL);
+    ck_assert_int_eq(op_run(&op), JOURNAL_OK);
+    struct journal_op ack = op_make(JOURNAL_HISTORY_ACK);
+    ack.ack_rows = op.seqs;
+    ack.ack_row_count = op.list_count;
+    ck_assert_int_eq(op_run(&ack), JOURNAL_OK);
+    journal_op_clear(&ack);
+    journal_op_clear(&op);
+    uint64_t until = clock_mono_ns() + 20 * NS_PER_SEC;
+    while (state_of(old) != CHANGE_STATES && clock_mono_ns() < until) {
+        usleep(10000);
+    }
+    ck_assert_int_eq(state_of(old), CHANGE_STATES);
+    ck_assert_int_eq(state_of(young), CHANGE_NOT_SENT);
+}
+END_TEST
+
 /* A full queue is an answer; what ends something is never refused; closing answers what is queued. */
 START_TEST(queue_is_bounded_and_close_answers)
 {
@@ -438,6 +470,7 @@ int main(void)
     tcase_add_test(t, unusable_path_is_told);
     tcase_add_test(t, size_limit_stops_intents_not_outcomes);
     tcase_add_test(t, retention_removes_only_what_is_done);
+    tcase_add_test(t, retention_waits_for_the_later_of_a_changes_times);
     tcase_add_test(t, queue_is_bounded_and_close_answers);
     tcase_add_test(t, metrics_follow_the_counts);
     tcase_add_test(t, settings);
