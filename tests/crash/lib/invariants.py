@@ -190,7 +190,7 @@ def events_in_order(r, open_ids):
 
 def history_is_what_was_written(r, open_ids):
     """The hash chain over the history: nothing altered, missing or foreign, no gap and no fork, whatever was killed."""
-    journals = {s.env["JOURNAL_PATH"] for s in r.w.services}
+    journals = {s.env["JOURNAL_PATH"] for s in r.w.services} | r.w.journals_left
     run = r.w.run("verify-history", "--json", *(word for path in journals for word in ("--journal", path)))
     answer = json.loads(run.stdout) if run.stdout else {}
     for finding in answer.get("findings", []):

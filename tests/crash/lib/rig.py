@@ -133,6 +133,7 @@ class CrashWorld(World):
                          start=False, kos_dedup=kos_dedup)
         self.kos.close()
         self.kos = Kos(self.build, self.folder, dedup=kos_dedup, state=os.path.join(self.folder, "kos.state"))
+        self.journals_left = set()  # directories that a service has changed for another
         self.arm_file = os.path.join(self.folder, "failpoint")
         self.shim_file = os.path.join(self.folder, "shim")
         self.preload = {"LD_PRELOAD": os.path.join(self.build, "crash", preload + ".so"),

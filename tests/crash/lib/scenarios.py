@@ -424,6 +424,7 @@ class FirstStart(Scenario):
         self.w.service.kill9()
         folder = os.path.join(self.w.folder, f"journal-{self.number}")
         os.makedirs(folder)
+        self.w.journals_left.add(self.w.service.env["JOURNAL_PATH"])
         self.w.service.env["JOURNAL_PATH"] = folder
 
     def act(self):
