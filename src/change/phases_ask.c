@@ -172,6 +172,9 @@ enum phase phase_load_finish(struct change *c)
     if (c->abandoned) {
         return PHASE_END;
     }
+    if (c->load_lost) {
+        return c->durable ? PHASE_RETRY : change_end_with(c, VERDICT_UNAVAILABLE, "no memory");
+    }
     if (c->on_cached) {
         return PHASE_CHECK; /* as far as what is cached allows */
     }

@@ -73,9 +73,8 @@ struct change {
     uint64_t started_ns, answer_by_ns, order_by_ns;
     int64_t started_ms; /* the wall clock's at started_ns: steps of it after that do not touch the settling */
     struct arena arena; /* what lives as long as the change */
-    struct arena
-        facts[2]; /* what was loaded: the record's facts in facts[facts_now], a load fills the other */
-    struct arena ordered; /* what the last order answered */
+    struct arena facts[2]; /* what was loaded: facts[facts_now] is the record's, a load fills the other */
+    struct arena ordered;  /* what the last order answered */
     int facts_now;
 
     /* inputs */
@@ -128,6 +127,7 @@ struct change {
     enum store_answer customer_answer;
     struct catalogue *catalogue;
     bool catalogue_failed;
+    bool load_lost; /* there was no memory for what the pre-check needs of the customer */
     const char *load_reason, *admit_reason, *outcome_reason; /* for the log */
     uint64_t retry_after_ns;
     struct gate_pass *pass;

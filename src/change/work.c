@@ -159,6 +159,18 @@ static struct arena *loading(struct change *c)
     return &c->facts[1 - c->facts_now];
 }
 
+/* What the pre-check compares. Without memory for one of them it must not run: an unknown operator matches any. */
+static bool keep_customer(struct change *c, const struct customer *given)
+{
+    struct arena *arena = loading(c);
+    c->customer = *given;
+    c->customer.line = c->rec.line;
+    c->customer.operator_code = keep(arena, given->operator_code);
+    c->customer.product.code = c->loaded_code = keep(arena, given->product.code);
+    c->customer.product.name = keep(arena, given->product.name);
+    return !given->operator_code == !c->customer.operator_code && !given->product.code == !c->loaded_code;
+}
+
 static void on_customer(void *arg, const struct store_customer *result)
 {
     struct change *c = arg;
@@ -166,11 +178,7 @@ static void on_customer(void *arg, const struct store_customer *result)
     c->customer_answer = result->answer;
     c->retry_after_ns = result->retry_after_ns;
     c->load_reason = keep(loading(c), result->reason);
-    c->customer = result->customer;
-    c->customer.line = c->rec.line;
-    c->customer.operator_code = keep(loading(c), result->customer.operator_code);
-    c->customer.product.code = c->loaded_code = keep(loading(c), result->customer.product.code);
-    c->customer.product.name = keep(loading(c), result->customer.product.name);
+    c->load_lost = !keep_customer(c, &result->customer);
     if (!c->rec.customer_id || !*c->rec.customer_id) {
         c->rec.customer_id = keep(&c->arena, result->customer.customer_id);
     }

@@ -18,9 +18,10 @@
 #define SITES 4096 /* places of the program that allocate: a power of two, many more than there are */
 
 struct control {
-    _Atomic int64_t countdown; /* n: the n-th from now fails; 0 and below: none */
+    _Atomic int64_t countdown; /* n: the n-th from now fails; -run and below: none */
     _Atomic uint64_t passed;   /* allocations since it was set to 0 */
     _Atomic uint64_t only;     /* a place: count and fail there alone; 0: everywhere */
+    _Atomic int64_t run;       /* so many after it fail too */
     _Atomic uint64_t failed;
     _Atomic uint64_t where;        /* the place that failed last, relative to the program's start */
     _Atomic uint64_t sites[SITES]; /* every place that was passed, by hash */
@@ -68,7 +69,12 @@ static bool refused(const void *caller)
     if (only && only != where) {
         return false;
     }
-    if (atomic_load(&control->countdown) <= 0 || atomic_fetch_sub(&control->countdown, 1) != 1) {
+    int64_t run = atomic_load(&control->run);
+    if (atomic_load(&control->countdown) <= -run) {
+        return false;
+    }
+    int64_t left = atomic_fetch_sub(&control->countdown, 1);
+    if (left > 1 || left <= -run) {
         return false;
     }
     atomic_store(&control->where, where);
