@@ -114,8 +114,8 @@ static void on_customer(void *arg, const struct store_customer *c)
     s->current_code = arena_strdup(arena, c->customer.product.code);
     s->operator_code = c->customer.operator_code ? arena_strdup(arena, c->customer.operator_code) : NULL;
     s->current_fee = c->customer.product.monthly_fee;
-    if (!s->customer_json || !s->current_code) {
-        screen_give_up(s);
+    if (!s->customer_json || !s->current_code || !s->operator_code != !c->customer.operator_code) {
+        screen_give_up(s); /* an operator that is lost would be taken for an unknown one, which matches any */
         fail_plain(s->rq, &http_problem_internal_error, "no memory");
         return;
     }

@@ -16,6 +16,7 @@ struct validation {
     struct catalogue *catalogue;
 };
 
+/* NULL: nothing fails. */
 static const char *failure_reason(const struct validation *v, const struct precheck *checks,
                                   struct buf *scratch)
 {
@@ -37,6 +38,10 @@ static const char *failure_reason(const struct validation *v, const struct prech
         return NULL;
     }
     precheck_failure_text(scratch, checks, rq->english);
+    if (!buf_ok(scratch) || !scratch->data) { /* no memory for all of it: the first that fails */
+        enum check first = precheck_first_failure(checks);
+        return check_text(first, checks->reason[first], rq->english);
+    }
     return scratch->data;
 }
 
@@ -99,8 +104,8 @@ static void on_customer(void *arg, const struct store_customer *c)
     v->customer = c->customer;
     v->customer.operator_code = keep(v, c->customer.operator_code);
     v->customer.product.code = keep(v, c->customer.product.code ? c->customer.product.code : "");
-    if (!v->customer.product.code) {
-        give_up(v);
+    if (!v->customer.product.code || !v->customer.operator_code != !c->customer.operator_code) {
+        give_up(v); /* an operator that is lost would be taken for an unknown one, which matches any */
         fail_plain(v->rq, &http_problem_internal_error, "no memory");
         return;
     }
