@@ -191,6 +191,9 @@ void handle_request_post(struct http_request *rq)
             .frontend = rq->route->family == HTTP_FRONTEND,
         };
         rq->user = p;
+        if (change_refuse_at_once(api->changes, &request, on_answer, p)) {
+            return;
+        }
         p->change = change_submit(api->changes, &request, on_answer, p);
     }
     if (!p || !p->change) {

@@ -188,17 +188,24 @@ static struct id_part part(const char *text)
     return (struct id_part){text ? text : "", text ? strlen(text) : 0};
 }
 
+bool change_body_hash(char *out, const struct change_request *in)
+{
+    struct id_part body[] = {part(in->line), part(in->current_code), part(in->target_code), part(in->dates)};
+    return sha256_parts(out, body, 4);
+}
+
 /* The record of a request as it came in; everything copied. */
 static bool take_request(struct change *c, const struct change_request *in)
 {
     struct change_record *r = &c->rec;
     char *id = arena_alloc(&c->arena, UUID_LEN + 1);
-    struct id_part body[] = {part(in->line), part(in->current_code), part(in->target_code), part(in->dates)};
+    char *body_hash = arena_alloc(&c->arena, SHA256_HEX_LEN + 1);
     struct id_part key[] = {part(in->subject), part(in->idempotency_key)};
-    if (!id || !hash_into(&c->arena, &r->body_hash, body, 4) ||
+    if (!id || !body_hash || !change_body_hash(body_hash, in) ||
         (in->idempotency_key && !hash_into(&c->arena, &r->idem_key, key, 2))) {
         return false;
     }
+    r->body_hash = body_hash;
     struct change_record given = *r;
     given.request_id = uuid_v7(id);
     given.line = in->line;

@@ -29,6 +29,20 @@ void change_was_cancelled(struct change *c);
 bool change_ask_now(struct change *c);
 const char *change_phase_name(enum phase p);
 
+/* --- refuse.c --- */
+struct kos_outage {
+    bool orders;      /* it is orders that KOS does not take (too) */
+    uint64_t left_ns; /* until a breaker lets somebody through */
+};
+/* Would a breaker that a change needs refuse now? Looks only. */
+bool kos_looks_out(struct change_service *svc, struct kos_outage *out);
+/* OUTAGE_MODE=hold, and a request that it is for. */
+bool outage_holds(const struct change_service *svc, bool async);
+
+/* --- life.c --- */
+/* Of the validated fields, as hex: out has SHA256_HEX_LEN + 1 bytes. */
+bool change_body_hash(char *out, const struct change_request *in);
+
 /* --- work.c, work_doubt.c --- */
 #define HOLD_OPEN_MS (20 * 60 * 1000) /* the line's claim between instances while its change is open */
 

@@ -72,7 +72,7 @@ enum phase phase_hold_begin(struct change *c)
 /* OUTAGE_MODE=hold: an asynchronous request is taken on what is cached, and sent when KOS is back. */
 static bool may_hold(const struct change *c)
 {
-    return c->in.async && !c->durable && c->svc->config->outage_mode == OUTAGE_HOLD;
+    return !c->durable && outage_holds(c->svc, c->in.async);
 }
 
 static bool same_product(const struct change *c)
@@ -83,18 +83,10 @@ static bool same_product(const struct change *c)
 /* Only looked at, no permit taken: when the carrier is out, everyone is told within a millisecond. */
 bool change_kos_looks_out(struct change *c)
 {
-    uint64_t wait = 0, longest = 0;
-    bool out = false;
-    c->order_looks_out = false;
-    const enum kos_operation needed[] = {KOS_INQUIRY, KOS_CHANGE};
-    for (size_t i = 0; i < 2; i++) {
-        if (!gate_looks_open(kos_gate(c->svc->kos, needed[i]), &wait)) {
-            out = true;
-            c->order_looks_out |= needed[i] == KOS_CHANGE;
-            longest = wait > longest ? wait : longest;
-        }
-    }
-    c->retry_after_ns = longest;
+    struct kos_outage outage;
+    bool out = kos_looks_out(c->svc, &outage);
+    c->order_looks_out = outage.orders;
+    c->retry_after_ns = outage.left_ns;
     return out;
 }
 

@@ -1,5 +1,6 @@
 /* service.c - a reactor's service: start, recovery, invalidations that Redis still owes, end. */
 #include "change/machine.h"
+#include "change/peers.h"
 
 #include "pcs/core/clock.h"
 #include "pcs/core/failpoint.h"
@@ -39,9 +40,11 @@ struct change_service *change_service_create(struct reactor *r, struct change_sh
     svc->kos = kos;
     svc->config = config;
     uv_timer_init(&r->loop, &svc->forward_later);
-    svc->forward_later.data = svc;
+    uv_timer_init(&r->loop, &svc->peers_beat);
+    svc->forward_later.data = svc->peers_beat.data = svc;
     renewal_init(svc);
-    svc->handles_open = 2;
+    svc->handles_open = 3;
+    peers_start(svc);
     return svc;
 }
 
@@ -274,6 +277,7 @@ size_t change_service_busy(const struct change_service *svc)
 void change_service_let_go(struct change_service *svc)
 {
     svc->destroying = true;
+    peers_stop(svc);
     for (struct change *c = svc->changes, *next; c; c = next) {
         next = c->next;
         if (!c->in_flight) {
@@ -300,7 +304,7 @@ static void part_closed(struct change_service *svc)
     }
 }
 
-static void on_forward_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     part_closed(handle->data);
 }
@@ -318,7 +322,9 @@ void change_service_free(struct change_service *svc)
     if (svc->recovery) {
         recovery_end(svc);
     }
-    uv_close((uv_handle_t *)&svc->forward_later, on_forward_closed);
+    peers_stop(svc);
+    uv_close((uv_handle_t *)&svc->forward_later, on_timer_closed);
+    uv_close((uv_handle_t *)&svc->peers_beat, on_timer_closed);
     uv_close((uv_handle_t *)&svc->renewal.timer, on_renewal_closed);
 }
 

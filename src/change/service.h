@@ -40,6 +40,9 @@ struct change_service {
     bool forward_again;
     uv_timer_t forward_later;
     struct renewal renewal;
+    uv_timer_t peers_beat; /* peers.h */
+    struct redis_call *peers_call;
+    uint64_t peers_asked_ns;
     unsigned handles_open;
 };
 

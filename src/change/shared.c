@@ -1,4 +1,5 @@
 /* shared.c - who works on which change, who waits for it, and who was told of the outage. */
+#include "change/peers.h"
 #include "change/service.h"
 
 #include "pcs/core/clock.h"
@@ -41,6 +42,8 @@ struct change_shared {
     _Atomic bool outage, orders_out;
     struct outage_clock outage_clock; /* when a line was last refused */
     uint64_t next_turn_ns;
+    atomic_bool peers_asked;
+    _Atomic uint64_t alone_until_ns;
 };
 
 struct change_shared *change_shared_new(struct journal *journal, struct history *history)
@@ -300,4 +303,19 @@ int64_t pace_take(struct change_shared *s, int64_t rate, uint64_t now_ns)
     s->next_turn_ns = turn + NS_PER_SEC / (uint64_t)rate;
     pthread_mutex_unlock(&s->lock);
     return (int64_t)((turn - now_ns) / NS_PER_MS);
+}
+
+bool peers_take_turn(struct change_shared *s)
+{
+    return !atomic_exchange(&s->peers_asked, true);
+}
+
+void peers_note(struct change_shared *s, uint64_t alone_until_ns)
+{
+    atomic_store(&s->alone_until_ns, alone_until_ns);
+}
+
+bool peers_none(const struct change_shared *s)
+{
+    return clock_mono_ns() < atomic_load(&s->alone_until_ns);
 }

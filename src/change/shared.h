@@ -43,6 +43,12 @@ bool outage_first(struct change_shared *s, const char *line, bool orders, const 
  * inquiry that succeeds. Cheap when there was none. */
 void outage_over(struct change_shared *s, bool orders);
 
+/* --- is there another instance? (peers.h) --- */
+/* True for the first that asks. */
+bool peers_take_turn(struct change_shared *s);
+/* Nobody else until then (monotonic); 0: not known. */
+void peers_note(struct change_shared *s, uint64_t alone_until_ns);
+
 /* --- held changes go out at a set pace when KOS is back --- */
 /* Takes the next turn of rate a second; how long to wait for it, in ms. Any thread. */
 int64_t pace_take(struct change_shared *s, int64_t rate, uint64_t now_ns);

@@ -71,6 +71,9 @@ static void remove_claim(struct claims *c, struct claim *it)
     *at = it->next_id;
     if (it->state == CLAIM_CLAIMED) {
         unlink_line(c, it);
+        if (c->lines) {
+            lines_remove(c->lines, it->line);
+        }
     }
     if (it->key) {
         at = bucket(c, c->by_key, it->key);
@@ -167,6 +170,9 @@ bool claims_add(struct claims *c, enum claim_state state, const char *request_id
         at = bucket(c, c->by_line, line);
         it->next_line = *at;
         *at = it;
+        if (c->lines) {
+            lines_add(c->lines, line);
+        }
     }
     if (key) {
         at = bucket(c, c->by_key, key);
@@ -192,6 +198,17 @@ void claims_recorded(struct claims *c, const char *request_id, const char *line,
     if (key && !answered && !claims_add(c, CLAIM_UNANSWERED, request_id, line, key, body_hash, now_ns)) {
         /* a replay will then not wait for the first answer: it tells the change's state */
         log_warn("journal.claims_full", log_str("requestId", request_id));
+    }
+}
+
+void claims_count_lines(const struct claims *c, uint32_t *fresh)
+{
+    for (size_t i = 0; c->lines && i < CLAIMS_BUCKETS; i++) {
+        for (const struct claim *it = c->by_id[i]; it; it = it->next_id) {
+            if (it->state == CLAIM_CLAIMED) {
+                lines_recount_add(c->lines, fresh, it->line);
+            }
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 #ifndef JOURNAL_CLAIMS_H
 #define JOURNAL_CLAIMS_H
 
+#include "journal/lines.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +33,7 @@ struct claims {
     struct claim **by_id, **by_line, **by_key; /* CLAIMS_BUCKETS each */
     uint64_t seed;
     size_t count;
+    struct lines *lines; /* where claimed lines are counted; NULL: nowhere */
 };
 
 bool claims_init(struct claims *c);
@@ -48,6 +51,8 @@ void claims_drop(struct claims *c, const char *request_id);
 /* The change is on disk: gives the line free, keeps the key until the first answer is (unless answered). */
 void claims_recorded(struct claims *c, const char *request_id, const char *line, const char *key,
                      const char *body_hash, bool answered, uint64_t now_ns);
+/* Adds the claimed lines to a count (lines.h). */
+void claims_count_lines(const struct claims *c, uint32_t *fresh);
 /* Ends claims that are too old. */
 void claims_sweep(struct claims *c, uint64_t now_ns);
 

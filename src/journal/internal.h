@@ -95,6 +95,7 @@ struct journal {
     struct store store;
     struct reserve reserve;
     struct claims claims;
+    struct lines lines; /* with a claim or an open change; any thread looks */
     struct recent recent;
     int64_t generation; /* of the newest invalidation */
 

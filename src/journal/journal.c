@@ -64,6 +64,7 @@ static void free_journal(struct journal *j)
     store_close(&j->store);
     slot_drop(&j->slot);
     claims_free(&j->claims);
+    lines_free(&j->lines);
     recent_free(&j->recent);
     mailbox_destroy(&j->inbox);
     pthread_mutex_destroy(&j->notify_lock);
@@ -102,11 +103,12 @@ struct journal *journal_open(const struct journal_config *config, char *err, siz
     op_list_init(&j->lazy);
     j->group_cap = (size_t)j->config.group_max * 2; /* a batch, and the lazy ones that waited */
     j->group = calloc(j->group_cap, sizeof(struct journal_op *));
-    if (!j->group || !claims_init(&j->claims)) {
+    if (!j->group || !claims_init(&j->claims) || !lines_init(&j->lines)) {
         snprintf(err, errlen, "journal: no memory");
         free_journal(j);
         return NULL;
     }
+    j->claims.lines = &j->lines;
     bool got = config->one_slot ? slot_adopt(&j->slot, config->path, config->slot, err, errlen)
                                 : slot_take(&j->slot, config->path, err, errlen);
     if (!got || !slot_unmark_retired(&j->slot, err, errlen) || !open_file(j, err, errlen) ||
@@ -168,6 +170,11 @@ unsigned journal_slot(const struct journal *j)
 unsigned journal_orphans(const struct journal *j)
 {
     return slot_orphans(&j->slot);
+}
+
+bool journal_line_free(const struct journal *j, const char *line)
+{
+    return lines_none(&j->lines, line);
 }
 
 bool journal_writable(const struct journal *j)

@@ -201,6 +201,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 
     /* --- counting, at start only (the oldest ones: by index) --- */
     [SQL_DOUBT_OLDEST] = "SELECT min(doubt_since) FROM open_change WHERE in_doubt=1",
+    [SQL_OPEN_LINES] = "SELECT line FROM open_change",
     [SQL_COUNT_OPEN] = "SELECT count(*) FROM open_change",
     [SQL_COUNT_DOUBT] = "SELECT count(*) FROM open_change WHERE in_doubt=1",
     [SQL_COUNT_HISTORY] = "SELECT count(*) FROM history_queue",

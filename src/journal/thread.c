@@ -44,6 +44,25 @@ static int load_counts(struct journal *j)
     return rc;
 }
 
+/* The lines of the open changes, and of the claims: a commit that failed may be there all the same, and an undone one
+ * not. */
+static int load_lines(struct journal *j)
+{
+    uint32_t *fresh = lines_recount_begin();
+    if (!fresh) {
+        return SQLITE_NOMEM;
+    }
+    sqlite3_stmt *s = store_get(&j->store, SQL_OPEN_LINES);
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        lines_recount_add(&j->lines, fresh, (const char *)sqlite3_column_text(s, 0));
+    }
+    sqlite3_reset(s);
+    claims_count_lines(&j->claims, fresh);
+    lines_recount_end(&j->lines, fresh, rc == SQLITE_DONE);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 /* The outcomes of the last minutes; an empty journal has none to forget. */
 static int load_recent(struct journal *j)
 {
@@ -100,6 +119,7 @@ bool journal_load(struct journal *j, char *err, size_t errlen)
     int rc = undo_apply(&j->undo, &j->store);
     rc = rc == SQLITE_OK ? mark_crashed(j) : rc;
     rc = rc == SQLITE_OK ? load_counts(j) : rc;
+    rc = rc == SQLITE_OK ? load_lines(j) : rc;
     rc = rc == SQLITE_OK ? load_recent(j) : rc;
     rc = rc == SQLITE_OK ? load_instance(j) : rc;
     rc = rc == SQLITE_OK ? store_number(&j->store, SQL_MAX_GENERATION, &j->generation) : rc;
@@ -178,6 +198,7 @@ static void reopen(struct journal *j, uint64_t now_ns)
         /* what the failed fsync was about may be in the kernel's cache alone: written anew, into the file */
         rc = rc == SQLITE_OK ? store_checkpoint(&j->store, true) : rc;
         rc = rc == SQLITE_OK ? load_counts(j) : rc;
+        rc = rc == SQLITE_OK ? load_lines(j) : rc;
         rc = rc == SQLITE_OK ? chain_load(j) : rc; /* a commit that failed may be there */
         ok = rc == SQLITE_OK;
         if (!ok) {

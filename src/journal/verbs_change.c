@@ -126,6 +126,7 @@ int verb_intent(struct journal *j, struct journal_op *op)
 void committed_intent(struct journal *j, struct journal_op *op)
 {
     const struct change_record *c = &op->change;
+    lines_add(&j->lines, c->line); /* before its claim goes: there is no moment between */
     claims_recorded(&j->claims, c->request_id, c->line, c->idem_key, c->body_hash, c->first_status != 0,
                     clock_mono_ns());
 }
@@ -259,6 +260,7 @@ static int settle(struct journal *j, struct journal_op *op, const struct brief *
     rc = rc == SQLITE_OK ? end_key(j, op, b->idem_key) : rc;
     j->delta.open--;
     j->delta.in_doubt -= b->in_doubt ? 1 : 0;
+    op->ended_line = b->line;
     op->status = JOURNAL_OK;
     return rc;
 }
@@ -303,6 +305,7 @@ int verb_cancel(struct journal *j, struct journal_op *op)
 
 void committed_outcome(struct journal *j, struct journal_op *op)
 {
+    lines_remove(&j->lines, op->ended_line);
     if (op->change.state == CHANGE_NOT_SENT || op->change.first_status) {
         claims_drop(&j->claims, op->change.request_id);
     }

@@ -169,3 +169,61 @@ def test_single_flight_any_number_of_misses_make_one_call(session):
         assert len(w.kos.calls("inquiry", c.line)) == 1
     finally:
         w.close()
+
+
+def claims(w):
+    """How often the journal was asked whether a line is free."""
+    return w.service.metric("pcs_journal_operations_total", verb="claim") or 0
+
+
+def test_open_breaker_asks_the_journal_and_redis_only_where_they_could_change_the_answer(session):
+    """The order of the checks (CONTRACT.md 1) with nobody to wait for: Idempotency-Key, CHANGE_IN_PROGRESS, SAME_PRODUCT,
+    breaker. An instance that is alone on its Redis knows its own lines."""
+    w = World(session, env={**ENV, "KOS_BREAKER_WAIT": "60s", "KOS_CHANGE_DEADLINE": "5s"})
+    try:
+        running, kept = w.customer(), w.customer()
+        gate = w.kos.fault("gate", operation="change")
+        held = running.api.change_async(running.body()).expect(202).data["requestId"]
+        w.kos.wait_held(gate)
+        trip_inquiries(w)
+        seen = w.kos.stats()["inquiry"]["received"]
+
+        def at_once():
+            c, before = w.customer(), claims(w)
+            error = c.api.change(c.body()).expect(503, "KOS_UNAVAILABLE").error
+            assert error["message"] == OUT and error["retryAfterSeconds"] >= 1 and "requestId" not in error
+            return claims(w) == before
+
+        until(at_once, 5, "it knows that it is alone")
+        before = claims(w)
+        c = w.customer()
+        c.api.change(c.body("LTE_BASIC")).expect(409, "SAME_PRODUCT")
+        assert claims(w) == before
+        # A line with a change of its own: asked, and told which.
+        for api in (running.api, running.front):
+            reply = api.change(running.body("5GX_BASIC")).expect(409, "CHANGE_IN_PROGRESS")
+            assert reply.error["requestId"] == held
+        assert running.api.change(running.body("LTE_BASIC")).expect(409).code == "CHANGE_IN_PROGRESS", "before SAME_PRODUCT"
+        w.kos.clear(gate)
+        assert running.api.result(held, wait=10).data["processStatus"] == "COMPLETED"
+        running.api.change(running.body("5GX_BASIC", "LTE_PLUS")).expect(503, "KOS_UNAVAILABLE")
+        # A key: asked; a 503 leaves it free.
+        before = claims(w)
+        for _ in range(2):
+            kept.api.change(kept.body(), **{"Idempotency-Key": "k-1"}).expect(503, "KOS_UNAVAILABLE")
+        kept.api.change(kept.body("5GX_BASIC"), **{"Idempotency-Key": "k-1"}).expect(503, "KOS_UNAVAILABLE")
+        assert claims(w) == before + 3
+        # Another instance, gone for half an hour: its line keys may still be there.
+        holder = "01900000-0000-7000-8000-00000000abcd"
+        w.cache.zadd("pcs:instances", {"another": int(time.time() * 1000) - 1800000})
+        until(lambda: not at_once(), 5, "it is seen")
+        c = w.customer()
+        w.cache.set(f"pcs:line:{c.line}", holder, px=30000)
+        c.api.change(c.body()).expect(409, "CHANGE_IN_PROGRESS")
+        # Forgotten when none of its keys can be left.
+        w.cache.zadd("pcs:instances", {"another": int(time.time() * 1000) - 3700000})
+        until(at_once, 6, "alone again")
+        assert w.kos.stats()["inquiry"]["received"] == seen, "KOS untouched"
+    finally:
+        w.kos.clear()
+        w.close()

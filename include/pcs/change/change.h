@@ -108,6 +108,11 @@ struct change_answer {
 };
 typedef void (*change_done)(void *arg, const struct change_answer *answer);
 
+/* The carrier is out, and nothing that the journal or Redis knows could make the answer another one: done is called with
+ * it (503, or SAME_PRODUCT), before this returns true. False: no callback; change_submit() it. The request must live
+ * until this returns. */
+bool change_refuse_at_once(struct change_service *svc, const struct change_request *request, change_done done,
+                           void *arg);
 /* Exactly one done, never before it returned. NULL: no memory, no callback. The request is copied. */
 struct change *change_submit(struct change_service *svc, const struct change_request *request,
                              change_done done, void *arg);

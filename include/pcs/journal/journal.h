@@ -64,6 +64,9 @@ journal_instance(const struct journal *j); /* stable id of this file, for the hi
 unsigned journal_slot(const struct journal *j);
 /* Slots of the directory that hold a file but no owner (a metric; adopted or retired by command). */
 unsigned journal_orphans(const struct journal *j);
+/* Any thread, at once: true when the line has neither a claim nor an open change here, as far as anybody was answered.
+ * False: it has one, or it is not known; CLAIM tells. */
+bool journal_line_free(const struct journal *j, const char *line);
 /* Any thread: can intents be taken (readiness)? */
 bool journal_writable(const struct journal *j);
 

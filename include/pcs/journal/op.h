@@ -165,6 +165,7 @@ struct journal_op {
     void (*done)(struct journal_op *op); /* never NULL */
     void *arg;
     uint64_t queued_ns;
+    const char *ended_line; /* private: of the change that ended with it */
 
     /* in: what the verb names */
     struct change_record change;

@@ -288,6 +288,44 @@ START_TEST(unanswered_key_of_an_earlier_process)
 }
 END_TEST
 
+/* Issue 4, point 2: with the carrier out a free line is refused without asking the journal's thread. What anybody was
+ * told of a line is seen at once: its claim, its open change, the end of both; and after a restart. */
+START_TEST(free_line_is_seen_from_any_thread)
+{
+    ck_assert(journal_line_free(journal, LINE_A));
+    ck_assert_int_eq(claim(A, LINE_A, NULL, NULL), JOURNAL_OK);
+    ck_assert(!journal_line_free(journal, LINE_A));
+    ck_assert(journal_line_free(journal, LINE_B));
+    release(A);
+    ck_assert(journal_line_free(journal, LINE_A));
+
+    ck_assert_int_eq(claim(A, LINE_A, NULL, NULL), JOURNAL_OK);
+    ck_assert_int_eq(intent(A, LINE_A, CHANGE_SENDING), JOURNAL_OK);
+    release(A); /* nothing: the claim has become the open change */
+    ck_assert(!journal_line_free(journal, LINE_A));
+    close_journal();
+    open_journal();
+    ck_assert(!journal_line_free(journal, LINE_A));
+    ck_assert_int_eq(outcome_at(A, CHANGE_COMPLETED, T0), JOURNAL_OK);
+    ck_assert(journal_line_free(journal, LINE_A));
+    ck_assert_int_eq(outcome_at(A, CHANGE_COMPLETED, T0), JOURNAL_CONFLICT); /* is not taken off twice */
+    ck_assert_int_eq(claim(B, LINE_A, NULL, NULL), JOURNAL_OK);
+    ck_assert(!journal_line_free(journal, LINE_A));
+}
+END_TEST
+
+/* An intent without a claim counts as well; one that was refused does not. */
+START_TEST(free_line_after_cancel_and_refused_intent)
+{
+    struct change_record c = {.request_id = A, .state = CHANGE_CANCELLED};
+    ck_assert_int_eq(intent(A, LINE_A, CHANGE_ACCEPTED), JOURNAL_OK);
+    ck_assert_int_eq(intent(B, LINE_A, CHANGE_ACCEPTED), JOURNAL_LINE_BUSY);
+    ck_assert(!journal_line_free(journal, LINE_A));
+    ck_assert_int_eq(change_do(JOURNAL_CANCEL, &c), JOURNAL_OK);
+    ck_assert(journal_line_free(journal, LINE_A));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("journal.claim");
@@ -305,6 +343,8 @@ int main(void)
     tcase_add_test(t, intent_with_a_taken_key);
     tcase_add_test(t, key_expires);
     tcase_add_test(t, unanswered_key_of_an_earlier_process);
+    tcase_add_test(t, free_line_is_seen_from_any_thread);
+    tcase_add_test(t, free_line_after_cancel_and_refused_intent);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

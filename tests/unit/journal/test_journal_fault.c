@@ -57,7 +57,10 @@ START_TEST(failed_fsync_leaves_no_intent)
     ck_assert_int_eq(state_of(B), CHANGE_STATES);
     ck_assert_int_eq(state_of(C), CHANGE_STATES);
     ck_assert_int_eq(stats().open, 1);
+    ck_assert(!journal_line_free(journal, LINE_A));
+    ck_assert(journal_line_free(journal, LINE_B));
     ck_assert_int_eq(keyed_intent(B, LINE_B), JOURNAL_OK); /* line and key are free */
+    ck_assert(!journal_line_free(journal, LINE_B));
     close_journal();
     open_journal();
     ck_assert_int_eq(stats().open, 2);
@@ -105,6 +108,7 @@ START_TEST(failed_outcome_can_be_repeated)
     ck_assert(again == JOURNAL_OK || again == JOURNAL_CONFLICT);
     ck_assert_int_eq(state_of(A), CHANGE_COMPLETED);
     ck_assert_int_eq(stats().history_pending, 1);
+    ck_assert(journal_line_free(journal, LINE_A)); /* ended in whichever of the two commits */
 }
 END_TEST
 
