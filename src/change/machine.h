@@ -58,7 +58,10 @@ void change_clear_stale_hold(struct change *c);
 bool change_load_start(struct change *c);
 bool change_admit_start(struct change *c);
 bool change_order_start(struct change *c);
-bool change_drop_start(struct change *c);
+/* Deletes the cached customer, which is told to the phase DROP. Nothing is started when Redis cannot be asked. */
+void change_drop_start(struct change *c);
+/* The outcome is on disk, and so is the invalidation that it owes: owed no more if the delete was acknowledged. */
+void change_tell_dropped(struct change *c);
 bool change_ask_start(struct change *c);
 void change_wait_start(struct change *c, int64_t ms);
 /* Deletes the cached customer ahead of the order; nobody waits for it. */

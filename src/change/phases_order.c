@@ -197,6 +197,7 @@ enum phase phase_outcome_begin(struct change *c)
         change_again_later(c); /* nothing is settled untold */
         return PHASE_WAIT;
     }
+    change_drop_start(c);
     return change_submit_op(c, JOURNAL_OUTCOME);
 }
 
@@ -222,18 +223,22 @@ enum phase phase_outcome_finish(struct change *c)
     return PHASE_WAIT;
 }
 
-/* ---- DROP: the cached customer is deleted before the answer, if Redis can be reached ---- */
+/* ---- DROP: the cached customer is deleted before the answer, if Redis can be reached ----
+ *
+ * The delete goes out with the outcome, side by side with its commit: KOS has answered, so whoever reads after the
+ * delete asks KOS and is told the new product, whether the outcome is on disk yet or not. */
 
 enum phase phase_drop_begin(struct change *c)
 {
     if (c->rec.state == CHANGE_NOT_SENT || c->rec.state == CHANGE_INVALID) {
         change_answer_outcome(c); /* nothing changed at KOS: nobody has to wait for Redis */
     }
-    return change_drop_start(c) ? PHASE_WAIT : phase_drop_finish(c);
+    return c->drop ? PHASE_WAIT : phase_drop_finish(c);
 }
 
 enum phase phase_drop_finish(struct change *c)
 {
+    change_tell_dropped(c);
     change_answer_outcome(c);
     return PHASE_END;
 }

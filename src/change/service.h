@@ -141,6 +141,7 @@ struct change {
     const char *kos_code, *kos_message;
     enum settle_step settle_step;
     struct store_drop *drop;
+    bool dropped; /* Redis has acknowledged it */
     uv_timer_t deadline, wait;
     unsigned handles_open;
 };

@@ -437,16 +437,24 @@ static void on_dropped(void *arg, bool acknowledged)
 {
     struct change *c = arg;
     c->drop = NULL;
+    c->dropped = acknowledged;
     FAILPOINT("change.dropped");
-    if (acknowledged) {
+    if (c->phase == PHASE_DROP) {
+        change_advance(c);
+    }
+}
+
+void change_drop_start(struct change *c)
+{
+    if (!c->drop && !c->dropped) {
+        c->drop = store_invalidate(c->svc->store, c->rec.line, on_dropped, c);
+    }
+}
+
+void change_tell_dropped(struct change *c)
+{
+    if (c->dropped) {
         tell_invalidated(c->svc, c->rec.line, c->generation);
         bypass_remove(c->rec.line, c->generation);
     }
-    change_advance(c);
-}
-
-bool change_drop_start(struct change *c)
-{
-    c->drop = store_invalidate(c->svc->store, c->rec.line, on_dropped, c);
-    return c->drop != NULL;
 }
