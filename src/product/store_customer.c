@@ -146,7 +146,7 @@ static void finish_answered(struct flight *f)
                                     .note_count = f->note_count,
                                     .reason = f->reason};
     buf_init(&json, JSON_MAX);
-    if (f->answer == STORE_OK) {
+    if (f->answer == STORE_OK && (f->shared || *f->token)) { /* an order has no use for the screen's JSON */
         customer_json(&json, &f->customer);
         if (!buf_ok(&json)) {
             buf_free(&json);

@@ -46,7 +46,7 @@ enum store_answer {
 struct store_customer {
     enum store_answer answer;
     struct customer customer; /* every field that was known; texts live until the callback returns */
-    const char *json;         /* members of Customer without braces; NULL unless STORE_OK */
+    const char *json; /* members of Customer without braces; NULL unless STORE_OK, and with STORE_ORDER */
     size_t json_len;
     bool cached;       /* from Redis */
     bool stale;        /* past its soft age, and KOS failed */
