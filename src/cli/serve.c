@@ -266,10 +266,9 @@ static int end_service(struct service *s, bool emptied)
     phase("let go");
     each(s, instance_let_go);
     if (!wait_until_none(s, note_not_idle, LET_GO_MS) || !drained) {
-        /* Something hangs. The journal has every change; ending without tidying loses nothing. */
+        /* Something hangs: the journal's thread on its disk, for one, which must not be waited for; and reactors that
+         * still run may use the journal and the history, which must not be freed. Every change is in the journal. */
         log_error("shutdown.incomplete", log_bool("drained", drained));
-        history_stop(s->history, HISTORY_GRACE_MS);
-        journal_close(s->journal);
         log_drain(LAST_LINES_MS);
         _exit(EXIT_FAILURE);
     }

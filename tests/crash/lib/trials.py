@@ -340,6 +340,31 @@ def disk_that_hangs(w, seed):
 # --- PostgreSQL ---
 
 
+def ended_while_the_disk_hangs(w, seed):
+    """SIGTERM while a commit does not come back: the process says so and ends, in its time and without the journal's
+    thread; nothing was ordered."""
+    problems, s = [], w.subscriber()
+    s.menu()
+    w.set_shim("hang")
+    asked = Asked(s)
+    until(lambda: 'pcs_journal_operations_total{verb="intent"} 1' in w.ask("GET", "/metrics", "-").text, 5, "the intent")
+    w.service.process.signal(signal.SIGTERM)
+    code = w.service.process.wait(30)  # drain: 9 s and 2; let go: 3
+    if code != 1:
+        problems.append(f"ended with {code} while the disk hung")
+        w.service.kill9()
+    if not w.service.events("shutdown.incomplete"):
+        problems.append("did not say that it could not end in order")
+    a = asked.end(20)
+    if a.status not in (None, 503) or a.request_id:
+        problems.append(f"an intent that is not on disk was answered {a}")
+    if w.kos.orders(line=s.line):
+        problems.append("ordered before the intent was on disk")
+    w.set_shim(None)
+    w.service.boot()
+    return problems
+
+
 def kill_postgres(w, unset=None):
     """kill -9, as if the machine had lost it; a setting goes away with it."""
     w.postgres.process.kill()
@@ -616,6 +641,7 @@ TRIALS = [
     (failing_fsync, {"preload": "failfsync"}, True),
     (failing_fsync_and_a_crash, {"preload": "failfsync"}, False),
     (disk_that_hangs, {"preload": "failfsync"}, False),
+    (ended_while_the_disk_hangs, {"preload": "failfsync"}, False),
     (postgres_killed_after_its_commit, {"own_postgres": True}, False),
     (postgres_killed_before_its_commit, {"own_postgres": True}, False),
     (poison_rows, {}, False),
