@@ -13,44 +13,37 @@
 
 /* $1 is the instance, $2.. the columns in the order of the tables below. Times travel as milliseconds: whole
  * numbers, so no rounding. */
+/* clang-format off */
 #define TS(column) "timestamptz 'epoch' + " column " * interval '1 millisecond'"
 static const char store_name[] = "history_store";
 static const char store_sql[] =
-    "WITH stored AS (INSERT INTO product_change.product_change_history (instance, request_id, requested_at,"
-    " line_number, customer_id, current_product_code, current_product_name, target_product_code,"
-    " target_product_name, status, result_code, result_message, failure_reason, validation, kos_order_number,"
+    "WITH stored AS (INSERT INTO product_change.product_change_history"
+    " (instance, request_id, requested_at, line_number, customer_id,"
+    " current_product_code, current_product_name, target_product_code, target_product_name,"
+    " status, result_code, result_message, failure_reason, validation, kos_order_number,"
     " validated_at, processed_at, actor)"
-    " SELECT $1::text, r.a::uuid, " TS(
-        "r.b") ", r.c, r.d, r.e, r.f, r.g, r.h, r.i, r.j, r.k, r.l, r.m::jsonb,"
-               " r.n, " TS("r.o") ", " TS(
-                   "r.p") ", r.q"
-                          " FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], "
-                          "$7::text[], $8::text[],"
-                          " $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], "
-                          "$15::text[], $16::bigint[],"
-                          " $17::bigint[], $18::text[]) AS r(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, "
-                          "q)"
-                          " ON CONFLICT DO NOTHING RETURNING 1),"
-                          " noted AS (INSERT INTO product_change.kos_integration_log (instance, seq, "
-                          "request_id, operation, attempt,"
-                          " http_status, result_code, outcome, milliseconds, breaker_state, at)"
-                          " SELECT $1::text, r.a, r.b::uuid, r.c, r.d::integer, r.e::integer, r.f, r.g, r.h, "
-                          "r.i, " TS(
-                              "r.j") " FROM unnest($19::bigint[], $20::text[], $21::text[], $22::bigint[], "
-                                     "$23::bigint[], $24::text[],"
-                                     " $25::text[], $26::bigint[], $27::text[], $28::bigint[]) AS r(a, b, c, "
-                                     "d, e, f, g, h, i, j)"
-                                     " ON CONFLICT DO NOTHING RETURNING 1),"
-                                     " linked AS (INSERT INTO product_change.product_change_history_chain"
-                                     " (instance, seq, kind, request_id, requested_ms, key_id, previous, "
-                                     "digests,"
-                                     " salt, link) SELECT $1::text, r.a, r.b::smallint, r.c, r.d,"
-                                     " decode(r.e, 'hex'), decode(r.f, 'hex'), decode(r.g, 'hex'),"
-                                     " decode(r.h, 'hex'), decode(r.i, 'hex')"
-                                     " FROM unnest($29::bigint[], $30::bigint[], $31::text[], $32::bigint[],"
-                                     " $33::text[], $34::text[], $35::text[], $36::text[], $37::text[])"
-                                     " AS r(a, b, c, d, e, f, g, h, i) ON CONFLICT DO NOTHING)"
-                                     " SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM noted)";
+    " SELECT $1::text, r.a::uuid, " TS("r.b") ", r.c, r.d, r.e, r.f, r.g, r.h, r.i, r.j, r.k, r.l, r.m::jsonb, r.n,"
+    " " TS("r.o") ", " TS("r.p") ", r.q"
+    " FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],"
+    " $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::bigint[],"
+    " $18::text[]) AS r(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)"
+    " ON CONFLICT DO NOTHING RETURNING 1),"
+    " noted AS (INSERT INTO product_change.kos_integration_log"
+    " (instance, seq, request_id, operation, attempt, http_status, result_code, outcome, milliseconds,"
+    " breaker_state, at)"
+    " SELECT $1::text, r.a, r.b::uuid, r.c, r.d::integer, r.e::integer, r.f, r.g, r.h, r.i, " TS("r.j")
+    " FROM unnest($19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[], $24::text[], $25::text[],"
+    " $26::bigint[], $27::text[], $28::bigint[]) AS r(a, b, c, d, e, f, g, h, i, j)"
+    " ON CONFLICT DO NOTHING RETURNING 1),"
+    " linked AS (INSERT INTO product_change.product_change_history_chain"
+    " (instance, seq, kind, request_id, requested_ms, key_id, previous, digests, salt, link)"
+    " SELECT $1::text, r.a, r.b::smallint, r.c, r.d, decode(r.e, 'hex'), decode(r.f, 'hex'), decode(r.g, 'hex'),"
+    " decode(r.h, 'hex'), decode(r.i, 'hex')"
+    " FROM unnest($29::bigint[], $30::bigint[], $31::text[], $32::bigint[], $33::text[], $34::text[], $35::text[],"
+    " $36::text[], $37::text[]) AS r(a, b, c, d, e, f, g, h, i)"
+    " ON CONFLICT DO NOTHING)"
+    " SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM noted)";
+/* clang-format on */
 
 struct column {
     enum { KIND_TEXT, KIND_NUMBER, KIND_OPTIONAL /* 0 is NULL */, KIND_MADE } kind;

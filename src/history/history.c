@@ -84,11 +84,6 @@ static bool start_thread(pthread_t *thread, const char *name, void *(*run)(void 
     return ok;
 }
 
-static void nobody_listens(void *arg)
-{
-    (void)arg;
-}
-
 struct history *history_start(const struct history_config *config, struct journal *journal, char *err,
                               size_t errlen)
 {
@@ -110,10 +105,10 @@ struct history *history_start(const struct history_config *config, struct journa
         snprintf(err, errlen, "history: no memory or no descriptors");
         return NULL;
     }
-    journal_on_pending(journal, SINK_HISTORY, history_waker_ring_news,
-                       h->worker.waker); /* before the first pull */
+    /* before the first pull */
+    journal_on_pending(journal, SINK_HISTORY, history_waker_ring_news, h->worker.waker);
     if (!start_thread(&h->worker_thread, "history", history_worker_thread, &h->worker)) {
-        journal_on_pending(journal, SINK_HISTORY, nobody_listens, NULL);
+        journal_on_pending(journal, SINK_HISTORY, NULL, NULL);
         history_free(h);
         snprintf(err, errlen, "history: the worker's thread cannot be started");
         return NULL;
@@ -122,7 +117,7 @@ struct history *history_start(const struct history_config *config, struct journa
         atomic_store(&h->stop_at, clock_mono_ns());
         history_waker_ring(h->worker.waker);
         pthread_join(h->worker_thread, NULL);
-        journal_on_pending(journal, SINK_HISTORY, nobody_listens, NULL);
+        journal_on_pending(journal, SINK_HISTORY, NULL, NULL);
         history_free(h);
         snprintf(err, errlen, "history: the query thread cannot be started");
         return NULL;
@@ -141,7 +136,7 @@ void history_stop(struct history *h, uint32_t grace_ms)
     history_waker_ring(h->reader.waker);
     pthread_join(h->reader_thread, NULL);
     pthread_join(h->worker_thread, NULL);
-    journal_on_pending(h->journal, SINK_HISTORY, nobody_listens, NULL);
+    journal_on_pending(h->journal, SINK_HISTORY, NULL, NULL);
     history_free(h);
 }
 

@@ -19,38 +19,38 @@
 #define MS_MIN        INT64_C(-210000000000000) /* 4700 BC */
 #define MS_MAX        INT64_C(9000000000000000) /* the year 287000 */
 
-#define COLUMNS                                                                                              \
-    "request_id, requested_at, line_number, customer_id, current_product_code, current_product_name,"        \
-    " target_product_code, target_product_name, status, result_code, result_message, failure_reason,"        \
+/* clang-format off */
+#define COLUMNS \
+    "request_id, requested_at, line_number, customer_id, current_product_code, current_product_name," \
+    " target_product_code, target_product_name, status, result_code, result_message, failure_reason," \
     " validation, kos_order_number, validated_at, processed_at, actor"
 
 /* $1 from, $2 until, $3 exclude, $4 limit, $5 offset; $6 the line. The count comes with the page, from the
  * same snapshot, and also when the page is past the end (the left join). */
-#define PAGE(line)                                                                                           \
-    "WITH matching AS NOT MATERIALIZED (SELECT " COLUMNS " FROM product_change.product_change_history"       \
-    " WHERE requested_at >= " MS("$1") " AND requested_at < " MS("$2") line                                  \
-        " AND request_id <> ALL ($3::uuid[]))"                                                               \
-        " SELECT total.n, "
-
-#define PAGE_END                                                                                             \
-    " FROM (SELECT count(*) AS n FROM matching) total LEFT JOIN"                                             \
-    " (SELECT * FROM matching ORDER BY requested_at DESC, request_id DESC LIMIT $4::bigint OFFSET "          \
-    "$5::bigint) page"                                                                                       \
+#define PAGE(line) \
+    "WITH matching AS NOT MATERIALIZED (SELECT " COLUMNS " FROM product_change.product_change_history" \
+    " WHERE requested_at >= " MS("$1") " AND requested_at < " MS("$2") line \
+    " AND request_id <> ALL ($3::uuid[]))" \
+    " SELECT total.n, "
+#define PAGE_END \
+    " FROM (SELECT count(*) AS n FROM matching) total LEFT JOIN" \
+    " (SELECT * FROM matching ORDER BY requested_at DESC, request_id DESC" \
+    " LIMIT $4::bigint OFFSET $5::bigint) page" \
     " ON true ORDER BY page.requested_at DESC, page.request_id DESC"
 
-#define GET_END                                                                                              \
-    " FROM product_change.product_change_history WHERE request_id = $1::uuid AND requested_at >= " MS(       \
-        "$2") " AND requested_at < " MS("$3") " LIMIT 1"
+#define GET_END \
+    " FROM product_change.product_change_history WHERE request_id = $1::uuid" \
+    " AND requested_at >= " MS("$2") " AND requested_at < " MS("$3") " LIMIT 1"
 
 enum { READ_LINE, READ_ALL, READ_GET, READS };
 static const struct {
     const char *name, *head, *tail; /* history_row_columns stands between */
 } reads[READS] = {
-    [READ_LINE] = {"history_line", PAGE(" AND line_number = $6::text"),
-                   PAGE_END},                         /* HISTORY_PAGE of a line */
-    [READ_ALL] = {"history_all", PAGE(""), PAGE_END}, /* HISTORY_PAGE of all lines */
-    [READ_GET] = {"history_get", "SELECT ", GET_END}, /* HISTORY_GET */
+    [READ_LINE] = {"history_line", PAGE(" AND line_number = $6::text"), PAGE_END}, /* HISTORY_PAGE of a line */
+    [READ_ALL] = {"history_all", PAGE(""), PAGE_END},                              /* HISTORY_PAGE of all lines */
+    [READ_GET] = {"history_get", "SELECT ", GET_END},                              /* HISTORY_GET */
 };
+/* clang-format on */
 
 enum fault history_read_prepare(struct pglink *l, uint64_t deadline_ns)
 {

@@ -8,11 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_ARENA_MAX                                                                                     \
-    ((size_t)4 * 1024 *                                                                                      \
-     1024) /* all texts of an answer of KOS_BODY_MAX, several times                       \
-                               */
-#define BODY_MAX 4096
+#define ANSWER_ARENA_MAX ((size_t)4 * 1024 * 1024) /* all texts of an answer of KOS_BODY_MAX, several times */
+#define BODY_MAX         4096
 
 static const struct {
     const char *method, *path;

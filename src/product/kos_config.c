@@ -9,11 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define LEASE_ROOM_MS                                                                                        \
-    7500 /* an inquiry and a list, one after the other, must end within a lease (lease.h)                    \
-          */
-
-#define DOWN_AFTER 3 /* failures in a row */
+#define LEASE_ROOM_MS 7500 /* an inquiry and a list, one after the other, must end within a lease (lease.h) */
+#define DOWN_AFTER    3    /* failures in a row */
 
 const char *const kos_operation_names[KOS_OPERATIONS] = {"inquiry", "list", "change"};
 const char *const kos_gate_names[KOS_OPERATIONS] = {"kos.inquiry", "kos.list", "kos.change"};
