@@ -181,18 +181,25 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-/* The library has a line for every bad request; one a second is enough to know. */
+/* The library has a line for every bad request; one a second is enough to know. Some lines quote the path, which can hold
+ * a line number ("Failed to send ... for the request for `%s'"): of those only what stands before it is logged. */
 __attribute__((format(printf, 2, 0))) static void on_library_log(void *cls, const char *format, va_list args)
 {
+    static const char quotes_path[] = "request for ";
     struct http_server *s = cls;
     uint64_t second = clock_mono_ns() / NS_PER_SEC;
+    const char *path = strstr(format, quotes_path);
     char text[256];
     s->library_log_count++;
     if (second == s->library_log_second) {
         return;
     }
     s->library_log_second = second;
-    vsnprintf(text, sizeof text, format, args);
+    if (path) {
+        snprintf(text, sizeof text, "%.*s...", (int)(path - format + (ptrdiff_t)strlen(quotes_path)), format);
+    } else {
+        vsnprintf(text, sizeof text, format, args);
+    }
     text[strcspn(text, "\r\n")] = '\0';
     log_info("http.library", log_str("text", text), log_int("messages", s->library_log_count));
     s->library_log_count = 0;

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import re
 import socket
+import struct
 import threading
 import time
 
@@ -193,6 +194,19 @@ def test_what_a_client_sends_cannot_forge_a_log_line(world, customer):
     raw(world.service.port, request_bytes("GET", '/menu?x=%0a{"level":"error"}', customer.token), check=False)
     customer.api.menu(User_Agent='x"} {"event":"forged"')
     assert not world.service.events("forged")
+    world.service.check_log()
+
+
+def test_a_client_that_is_gone_before_its_answer_leaves_no_line_number_behind(world, customer):
+    """Issue 5, point 9: libmicrohttpd tells with its path what it could not send, and the path can be a line number."""
+    data = request_bytes("GET", f"/api/v1/products/customer/{customer.line}", customer.token) * 8
+    told = lambda: [e for e in world.service.events("http.library") if "Failed to send" in e["text"]]  # noqa: E731
+    deadline = time.monotonic() + 20
+    while not told():
+        assert time.monotonic() < deadline, "the library has nothing to say of a reset: this test proves nothing"
+        with socket.create_connection(("127.0.0.1", world.service.port), 5) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.sendall(data)
     world.service.check_log()
 
 
