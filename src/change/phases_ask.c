@@ -121,9 +121,20 @@ enum phase phase_elsewhere_begin(struct change *c)
                                    : change_busy(c, NULL, false, "line is busy on another instance");
 }
 
+/* Of this line, caller, key and body: anything else would be told to somebody whom it does not concern, or who asked
+ * for something else. */
+static bool same_request(const struct change *c, const struct change_record *found)
+{
+    return strcmp(found->line, c->rec.line) == 0 && found->body_hash &&
+           strcmp(found->body_hash, c->rec.body_hash) == 0 && found->idem_key &&
+           strcmp(found->idem_key, c->rec.idem_key) == 0;
+}
+
+/* What Redis says is not taken at its word: of another line's change nothing is told. */
 enum phase phase_elsewhere_finish(struct change *c)
 {
     const struct change_record *found = c->foreign.request_id ? &c->foreign : NULL;
+    bool ours = found && strcmp(found->line, c->rec.line) == 0;
     if (c->abandoned) {
         return PHASE_END;
     }
@@ -132,9 +143,9 @@ enum phase phase_elsewhere_finish(struct change *c)
         return PHASE_HOLD;
     }
     if (!c->foreign_is_key || !found) {
-        return change_busy(c, found, found != NULL, "busy on another instance");
+        return change_busy(c, ours ? found : NULL, ours, "busy on another instance");
     }
-    if (!found->body_hash || strcmp(found->body_hash, c->rec.body_hash) != 0) {
+    if (!same_request(c, found)) {
         return change_end_with(c, VERDICT_KEY_REUSED, "idempotency key used with another body");
     }
     if (!found->first_status && !change_state_final(found->state)) {

@@ -105,7 +105,8 @@ static void on_foreign_key(void *arg, enum redis_outcome outcome, const redisRep
     struct change *c = arg;
     c->foreign_call = NULL;
     if (outcome == REDIS_REPLIED && reply->type == REDIS_REPLY_STRING &&
-        !record_decode(reply->str, reply->len, &c->arena, &c->foreign)) {
+        (!record_decode(reply->str, reply->len, &c->arena, &c->foreign) ||
+         strcmp(c->foreign.request_id, c->foreign_id) != 0)) {
         c->foreign.request_id = NULL;
     }
     change_advance(c);

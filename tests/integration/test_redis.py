@@ -1,5 +1,6 @@
 """The cache (CONTRACT.md 4, DESIGN.md): TTLs, leases, garbage, down at start and at any time, two instances."""
 
+import json
 import threading
 import time
 
@@ -338,6 +339,38 @@ def test_result_and_key_are_shared_between_instances(world, second, customer, ko
     other = world.customer()
     other.api.at(second).result(request_id).expect(404, "REQUEST_NOT_FOUND")
     assert len(customer.orders()) == 1
+
+
+def test_what_redis_says_of_a_key_or_a_line_tells_nobody_of_anothers_change(world, second, customer, cache):
+    """Issue 5: Redis is input too. A key, or a line, that leads to another's change; then that change with our body's hash."""
+    there, stranger = customer.api.at(second), world.customer()
+    mine = customer.api.change(customer.body(), Idempotency_Key="poisoned").expect(200).data["requestId"]
+    theirs = stranger.change(Idempotency_Key="poisoned")["requestId"]
+    ids = {k: cache.get(k).decode() for k in until(lambda: len(cache.keys("pcs:idem:*")) >= 2 and cache.keys("pcs:idem:*"), 5, "both keys are shared")}
+    key = next(k for k, id_ in ids.items() if id_ == mine)
+    record = json.loads(until(lambda: cache.get(f"pcs:req:{theirs}"), 5, "the change is shared"))
+    my_record = json.loads(until(lambda: cache.get(f"pcs:req:{mine}"), 5, "the change is shared"))
+
+    def refused(reply, status, code):
+        reply.expect(status, code)
+        assert stranger.line not in reply.text and theirs not in reply.text and theirs not in str(reply.headers), reply
+
+    again = there.change(customer.body(), Idempotency_Key="poisoned").expect(200)
+    assert again.data["requestId"] == mine and again.headers["Idempotent-Replayed"] == "true"
+    cache.set(key, theirs)
+    for forged in ({}, {"body_hash": my_record["body_hash"]}, {"body_hash": my_record["body_hash"], "idem_key": my_record["idem_key"]},
+                   {"body_hash": my_record["body_hash"], "line": customer.line}):
+        cache.set(f"pcs:req:{theirs}", json.dumps({**record, **forged}))
+        refused(there.change(customer.body(), Idempotency_Key="poisoned"), 422, "IDEMPOTENCY_KEY_REUSED")
+    cache.set(f"pcs:req:{theirs}", json.dumps(my_record))  # another id's record
+    refused(there.change(customer.body(), Idempotency_Key="poisoned"), 409, "CHANGE_IN_PROGRESS")
+    nowhere_else = theirs[:-12] + "0123456789ab"
+    cache.set(f"pcs:req:{nowhere_else}", json.dumps({**record, "request_id": nowhere_else, "state": "SENDING"}))
+    cache.set(f"pcs:line:{customer.line}", nowhere_else, px=60000)
+    busy = there.change(customer.body("LTE_SLIM", current="LTE_PLUS")).expect(409, "CHANGE_IN_PROGRESS")
+    assert "requestId" not in busy.error and stranger.line not in busy.text, busy
+    assert len(customer.orders()) == 1
+    cache.flushdb()
 
 
 def test_the_same_double_click_on_two_instances(world, second, customer, kos):
