@@ -139,6 +139,19 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     return n;
 }
 
+bool utf8_valid(const char *text, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + len;
+    while (p < end) {
+        size_t n = *p < 0x80 ? 1 : utf8_sequence(p, (size_t)(end - p));
+        if (n == 0) {
+            return false;
+        }
+        p += n;
+    }
+    return true;
+}
+
 static void json_escape(struct buf *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";

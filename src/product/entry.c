@@ -1,6 +1,7 @@
 /* entry.c - head, checksum and fields of cache entries. */
 #include "product/entry.h"
 
+#include "pcs/core/buf.h"
 #include "pcs/core/id.h"
 
 #include <stdio.h>
@@ -137,11 +138,13 @@ struct fields {
     bool bad;
 };
 
+/* What is no text would go on into the journal and the history, which takes UTF-8 only. */
 static const char *take(struct fields *f)
 {
     size_t left = (size_t)(f->end - f->next);
     const char *start = f->next, *nul = left ? memchr(start, '\0', left) : NULL;
-    if (!nul || (*start != '+' && (*start != '-' || nul != start + 1))) {
+    if (!nul || (*start != '+' && (*start != '-' || nul != start + 1)) ||
+        !utf8_valid(start + 1, (size_t)(nul - start - 1))) {
         f->bad = true;
         return NULL;
     }

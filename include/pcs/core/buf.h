@@ -58,6 +58,9 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_put_i64(struct buf *b, int64_t n);
 #define buf_lit(b, literal) buf_put((b), "" literal, sizeof(literal) - 1)
 
+/* RFC 3629, strictly: what JSON and PostgreSQL take. */
+bool utf8_valid(const char *text, size_t len);
+
 /* ---- JSON ----
  * Members are written as buf_json_*(b, "name", value): a comma is put first unless the last byte is '{' or
  * '['. A NULL name writes an array element. */

@@ -214,6 +214,32 @@ START_TEST(catalogue_corrupted)
 }
 END_TEST
 
+/* Whole, and by its checksum ours, but no text: who can write to Redis can make such a one. PostgreSQL would refuse it. */
+START_TEST(no_text)
+{
+    static const char *const bad[] = {"\xff",     "LTE \xed\xa0\x80", "\xc0\xaf",
+                                      "\xed\x94", "\xf4\x90\x80\x80", "a\x80"};
+    char token[ENTRY_TOKEN_LEN + 1];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct catalogue *c = catalogue_new(1);
+        struct product p = {.code = "LTE_BASIC", .name = bad[i], .monthly_fee = 1};
+        struct customer who = full;
+        struct entry_customer e;
+        struct buf b;
+        ck_assert(catalogue_add(c, &p));
+        buf_init(&b, ENTRY_CATALOGUE_MAX);
+        entry_catalogue_write(&b, c, AT, token);
+        ck_assert(buf_ok(&b) && !entry_catalogue_read(b.data, b.len));
+        buf_free(&b);
+        catalogue_unref(c);
+        who.name = bad[i];
+        b = written(&who);
+        ck_assert(!reads(b.data, b.len, &e));
+        buf_free(&b);
+    }
+}
+END_TEST
+
 /* A limit that is too small is a sticky error, not a cut entry */
 START_TEST(too_large)
 {
@@ -246,6 +272,7 @@ int main(void)
     tcase_add_test(t, customer_garbage);
     tcase_add_test(t, catalogue_round_trip);
     tcase_add_test(t, catalogue_corrupted);
+    tcase_add_test(t, no_text);
     tcase_add_test(t, too_large);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
