@@ -2,19 +2,19 @@
  * whoever has the token, under a Host that a foreign page cannot send. */
 #include "admin/internal.h"
 
+#include "pcs/core/buf.h"
+#include "pcs/core/config.h"
 #include "pcs/core/known_secret.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define TOKEN_MAX 4096
+#define TOKEN_MAX      4096
+#define TOKEN_FILE_MAX 8192
 
 static bool hash_token(const char *token, size_t len, char hash[SHA256_HEX_LEN + 1])
 {
@@ -22,39 +22,44 @@ static bool hash_token(const char *token, size_t len, char hash[SHA256_HEX_LEN +
     return sha256_parts(hash, &part, 1);
 }
 
+/* 32 to 4096 printable characters without blanks; the newline at the file's end is not of the token. */
+static bool token_sound(struct buf *text)
+{
+    for (int i = 0; i < 2 && text->len > 0; i++) {
+        text->len -= text->data[text->len - 1] == "\n\r"[i];
+    }
+    for (size_t i = 0; i < text->len; i++) {
+        if (text->data[i] <= ' ' || text->data[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return text->len >= ADMIN_TOKEN_MIN && text->len <= TOKEN_MAX;
+}
+
 bool token_read(const char *file, char hash[SHA256_HEX_LEN + 1], char *err, size_t errlen)
 {
-    char text[TOKEN_MAX + 2];
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof text) : -1;
-    if (len < 0) {
-        snprintf(err, errlen, "admin.token_file: %s cannot be read (%s)", file, strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (len < 0) {
-        return false;
-    }
-    len -= len > 0 && text[len - 1] == '\n';
-    len -= len > 0 && text[len - 1] == '\r';
-    bool plain = true;
-    for (ssize_t i = 0; i < len; i++) {
-        plain = plain && text[i] > ' ' && text[i] < 0x7f;
-    }
-    bool ok = len >= ADMIN_TOKEN_MIN && len <= TOKEN_MAX && plain;
-    if (ok) {
-        text[len] = '\0';
-    }
-    if (ok && known_secret_judge(text) != SECRET_OWN) {
-        snprintf(err, errlen, "admin.token_file: %s holds an example that everybody can read", file);
-        ok = false;
-    } else if (!ok || !hash_token(text, (size_t)len, hash)) {
+    char why[160];
+    struct buf text;
+    bool ok = false;
+    buf_init(&text, TOKEN_FILE_MAX + 8192);
+    if (!config_read_file(file, TOKEN_FILE_MAX, &text, why, sizeof why)) {
+        snprintf(err, errlen, "admin.token_file: %s %s", file, why);
+    } else if (!token_sound(&text)) {
         snprintf(err, errlen, "admin.token_file: %s must hold %d to %d printable characters without blanks",
                  file, ADMIN_TOKEN_MIN, TOKEN_MAX);
-        ok = false;
+    } else {
+        text.data[text.len] = '\0';
+        ok = known_secret_judge(text.data) == SECRET_OWN;
+        if (!ok) {
+            snprintf(err, errlen, "admin.token_file: %s holds an example that everybody can read", file);
+        } else if (!(ok = hash_token(text.data, text.len, hash))) {
+            snprintf(err, errlen, "admin.token_file: no memory");
+        }
     }
-    OPENSSL_cleanse(text, sizeof text);
+    if (text.data) {
+        OPENSSL_cleanse(text.data, text.len);
+    }
+    buf_free(&text);
     return ok;
 }
 

@@ -13,6 +13,8 @@
  * everything. */
 #include "cli/serve.h"
 
+#include "cli/files.h"
+
 #include "pcs/core/breaker_metrics.h"
 #include "pcs/core/clock.h"
 #include "pcs/core/log.h"
@@ -112,7 +114,7 @@ static bool open_shared(struct service *s, char *err)
 {
     const struct identity_config *identity = config_values(s->config, &identity_config_section);
     s->verifier = identity_verifier_new(identity, err, ERROR_MAX);
-    if (!s->verifier ||
+    if (!s->verifier || !cli_check_files(s->config, err, ERROR_MAX) ||
         !http_tls_load(config_values(s->config, &http_config_section), true, err, ERROR_MAX) ||
         !kos_gates_init(&s->gates, config_values(s->config, &kos_config_section), err, ERROR_MAX) ||
         !make_redis_breaker(s, err)) {

@@ -1,5 +1,6 @@
 /* settings.c - the joined tables: settings and metrics of all modules. */
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/serve.h"
 
 #include "pcs/admin/admin.h"
@@ -196,7 +197,7 @@ int cli_check_config(const char *config_file)
     struct identity_verifier *v =
         identity_verifier_new(config_values(c, &identity_config_section), err, sizeof err);
     const struct admin_config *admin = config_values(c, &admin_config_section);
-    bool ok = v && admin_check_files(admin, err, sizeof err) &&
+    bool ok = v && cli_check_files(c, err, sizeof err) && admin_check_files(admin, err, sizeof err) &&
               http_tls_load(config_values(c, &http_config_section), false, err, sizeof err);
     if (ok) { /* the key files were read too: a start would refuse them */
         puts("configuration ok");

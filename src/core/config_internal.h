@@ -45,8 +45,6 @@ void problem_add(struct problems *p, const char *format, ...) __attribute__((for
 /* Takes text as the entry's value. where: the beginning of the message, e.g. "environment SERVER_PORT". */
 void entry_give(struct config *c, struct problems *p, struct entry *e, const char *text, size_t len,
                 const char *origin, const char *where);
-/* Appends a regular file of at most max bytes to out. False: the reason in why. */
-bool config_read_file(const char *path, size_t max, struct buf *out, char *why, size_t whylen);
 
 /* ---- config_table.c ---- */
 const char *setting_env(const struct config_setting *s, char out[ENV_SIZE]);

@@ -4,7 +4,9 @@
  * kilobytes each, and reloads are an operator's. */
 #include "http/tls.h"
 
+#include "pcs/core/buf.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/config.h"
 #include "pcs/core/log.h"
 
 #include <gnutls/x509.h>
@@ -15,6 +17,7 @@
 
 #define CHAIN_MAX 16 /* certificates of one file */
 #define KEY_ID    32 /* bytes of a key's SHA-256 */
+#define PEM_MAX   (256 * 1024)
 
 struct certificate {
     gnutls_pcert_st chain[CHAIN_MAX];
@@ -60,37 +63,61 @@ static void certificate_free(struct certificate *c)
     free(c);
 }
 
+/* What a file holds; the caller wipes and frees it. */
+static bool read_pem(const char *setting, const char *file, struct buf *text, char *err, size_t errlen)
+{
+    char why[160];
+    buf_init(text, PEM_MAX + 8192);
+    bool ok = config_read_file(file, PEM_MAX, text, why, sizeof why);
+    if (!ok) {
+        snprintf(err, errlen, "%s: %s %s", setting, file, why);
+    }
+    return ok;
+}
+
 static bool read_chain(struct certificate *c, const char *file, char *err, size_t errlen)
 {
     unsigned int count = CHAIN_MAX;
-    int rc = gnutls_pcert_list_import_x509_file(c->chain, &count, file, GNUTLS_X509_FMT_PEM, NULL, NULL, 0);
-    if (rc < 0 || count == 0) {
-        snprintf(err, errlen, "server.tls.cert_file: %s holds no certificate chain (%s)", file,
-                 rc < 0 ? gnutls_strerror(rc) : "it is empty");
-        return false;
+    struct buf text;
+    bool ok = read_pem("server.tls.cert_file", file, &text, err, errlen);
+    if (ok) {
+        const gnutls_datum_t pem = {.data = (unsigned char *)text.data, .size = (unsigned int)text.len};
+        int rc = text.len ? gnutls_pcert_list_import_x509_raw(c->chain, &count, &pem, GNUTLS_X509_FMT_PEM,
+                                                              GNUTLS_X509_CRT_LIST_SORT |
+                                                                  GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED)
+                          : GNUTLS_E_NO_CERTIFICATE_FOUND;
+        ok = rc >= 0 && count > 0;
+        c->chain_len = ok ? count : 0;
+        if (!ok) {
+            snprintf(err, errlen, "server.tls.cert_file: %s holds no certificate chain (%s)", file,
+                     rc < 0 ? gnutls_strerror(rc) : "it is empty");
+        }
     }
-    c->chain_len = count;
-    return true;
+    buf_free(&text);
+    return ok;
 }
 
 static bool read_key(struct certificate *c, const char *file, char *err, size_t errlen)
 {
-    gnutls_datum_t text = {0};
-    int rc = gnutls_load_file(file, &text);
-    if (rc == 0) {
-        rc = gnutls_privkey_init(&c->key);
-    }
-    if (rc == 0) {
-        rc = gnutls_privkey_import_x509_raw(c->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    struct buf text;
+    bool ok = read_pem("server.tls.key_file", file, &text, err, errlen);
+    if (ok) {
+        const gnutls_datum_t pem = {.data = (unsigned char *)text.data, .size = (unsigned int)text.len};
+        int rc = text.len ? gnutls_privkey_init(&c->key) : GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
+        if (rc == 0) {
+            rc = gnutls_privkey_import_x509_raw(c->key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
+        }
+        ok = rc == 0;
+        if (!ok) {
+            snprintf(err, errlen, "server.tls.key_file: %s holds no private key (%s)", file,
+                     gnutls_strerror(rc));
+        }
     }
     if (text.data) {
-        gnutls_memset(text.data, 0, text.size);
-        gnutls_free(text.data);
+        gnutls_memset(text.data, 0, text.len);
     }
-    if (rc != 0) {
-        snprintf(err, errlen, "server.tls.key_file: %s holds no private key (%s)", file, gnutls_strerror(rc));
-    }
-    return rc == 0;
+    buf_free(&text);
+    return ok;
 }
 
 /* A key that does not belong to the certificate would fail every handshake. */

@@ -2,16 +2,14 @@
 #include "identity/keys.h"
 
 #include "pcs/core/buf.h"
+#include "pcs/core/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KEY_FILE_MAX (256 * 1024)
 #define RSA_BITS_MIN 2048
@@ -196,27 +194,6 @@ static bool add_pem(struct key_set *set, const char *text, size_t len, size_t *a
 
 /* ---- files ---- */
 
-/* Reads a whole file into out (already initialised with its maximum). */
-static bool file_read(const char *path, struct buf *out, char *err, size_t errlen)
-{
-    char chunk[8192];
-    ssize_t n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        snprintf(err, errlen, "%s", strerror(errno));
-        return false;
-    }
-    while ((n = read(fd, chunk, sizeof chunk)) > 0)
-        buf_put(out, chunk, (size_t)n);
-    if (n < 0)
-        snprintf(err, errlen, "%s", strerror(errno));
-    else if (!buf_ok(out))
-        snprintf(err, errlen, "it is larger than 256 KiB");
-    close(fd);
-    return n == 0 && buf_ok(out);
-}
-
 /* One of the two files, named by its setting in every error. */
 static bool load_file(struct key_set *set, const char *setting, const char *path, bool jwks, char *err,
                       size_t errlen)
@@ -226,8 +203,8 @@ static bool load_file(struct key_set *set, const char *setting, const char *path
     size_t added = 0;
     bool ok;
 
-    buf_init(&text, KEY_FILE_MAX);
-    ok = file_read(path, &text, why, sizeof why);
+    buf_init(&text, KEY_FILE_MAX + 8192);
+    ok = config_read_file(path, KEY_FILE_MAX, &text, why, sizeof why);
     if (ok && text.len == 0) {
         snprintf(why, sizeof why, "it is empty");
         ok = false;

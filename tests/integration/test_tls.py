@@ -243,15 +243,35 @@ def test_wrong_files_are_named(world, pki, stranger, tmp_path):
     cert, key = pki.issue("named")
     empty = tmp_path / "empty"
     empty.write_text("")
+    fifo = str(tmp_path / "fifo")  # would hold up the start for ever
+    os.mkfifo(fifo)
     for env, words in (({"SERVER_TLS_CERT_FILE": cert}, ["server.tls.key_file"]),
                        ({"SERVER_TLS_CERT_FILE": "/nowhere", "SERVER_TLS_KEY_FILE": key}, ["server.tls.cert_file", "/nowhere"]),
                        ({"SERVER_TLS_CERT_FILE": cert, "SERVER_TLS_KEY_FILE": "/nowhere"}, ["server.tls.key_file", "/nowhere"]),
                        ({"SERVER_TLS_CERT_FILE": str(empty), "SERVER_TLS_KEY_FILE": key}, ["server.tls.cert_file"]),
                        ({"SERVER_TLS_CERT_FILE": key, "SERVER_TLS_KEY_FILE": cert}, ["server.tls."]),
+                       ({"SERVER_TLS_CERT_FILE": fifo, "SERVER_TLS_KEY_FILE": key}, ["server.tls.cert_file", "is not a regular file"]),
+                       ({"SERVER_TLS_CERT_FILE": cert, "SERVER_TLS_KEY_FILE": fifo}, ["server.tls.key_file", "is not a regular file"]),
                        ({"SERVER_TLS_CERT_FILE": cert, "SERVER_TLS_KEY_FILE": stranger.issue("wrong")[1]}, ["is not the key of"])):
         result = world.run("--check-config", env={**world.env(), **env})
         assert result.returncode == 1, result
         assert [w for w in words if w in result.stderr] == words, result.stderr
+
+
+@pytest.mark.parametrize("name", ["KOS_TLS_CA_FILE", "KOS_TLS_CLIENT_KEY", "MVNO_TLS_CA_FILE", "MVNO_TLS_CLIENT_CERT", "DB_TLS_CA_FILE", "DB_TLS_CLIENT_KEY"])
+def test_a_file_of_a_neighbours_tls_that_cannot_be_read_refuses_the_start(world, pki, tmp_path, name):
+    """Later it would only look like an outage of that neighbour; a FIFO would stop a reactor."""
+    cert, key = pki.issue("ours")
+    neighbour, setting = name.split("_")[0], name.lower().replace("_tls_", ".tls.")
+    ours = {f"{neighbour}_TLS_CLIENT_CERT": cert, f"{neighbour}_TLS_CLIENT_KEY": key}
+    assert world.run("--check-config", env={**world.env(), **ours}).returncode == 0
+    fifo, empty = tmp_path / "fifo", tmp_path / "empty"
+    os.mkfifo(fifo)
+    empty.write_text("")
+    for file, why in (("/nowhere", "No such file"), (fifo, "is not a regular file"), (tmp_path, "is not a regular file"), (empty, "is empty")):
+        for argv in (["--check-config"], []):
+            result = world.run(*argv, env={**world.env(), **ours, name: str(file)})
+            assert result.returncode == 1 and setting in result.stderr and str(file) in result.stderr and why in result.stderr, result
 
 
 # --- KOS ---

@@ -90,6 +90,10 @@ const void *config_values(const struct config *c, const struct config_section *s
  * setting. Valid while a reference is held. */
 const char *config_origin(const struct config *c, const char *name);
 
+/* Appends the file that a setting names to out: a regular one (a FIFO would hold up the start, or a reload, for ever) of at
+ * most max bytes. False: the reason in why, as in "cannot be read: No such file or directory". Blocks on the disk. */
+bool config_read_file(const char *path, size_t max, struct buf *out, char *why, size_t whylen);
+
 /* The result of a reload: a new snapshot (one reference) with loaded's reloadable and current's other values.
  * Both must come from the same sections; both stay the caller's. Writes one line "name: old -> new" per
  * setting that differs into applied (reloadable) or refused (needs a restart); either may be NULL. Secrets

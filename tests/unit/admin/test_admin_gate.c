@@ -103,6 +103,10 @@ START_TEST(token_file_is_read_strictly)
     ck_assert_ptr_nonnull(strstr(err, "example"));
     unlink(path);
     ck_assert(!token_read(path, hash, err, sizeof err));
+    ck_assert(mkfifo(path, 0600) == 0); /* would hold up the start, or a reload, for ever */
+    ck_assert(!token_read(path, hash, err, sizeof err));
+    ck_assert_ptr_nonnull(strstr(err, "is not a regular file"));
+    unlink(path);
 }
 END_TEST
 

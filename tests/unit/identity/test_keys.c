@@ -4,6 +4,8 @@
 
 #include "identity/base64url.h"
 
+#include <sys/stat.h>
+
 /* ---- algorithms belong to keys ---- */
 
 START_TEST(hmac_algorithms_of_the_secret)
@@ -271,6 +273,32 @@ START_TEST(bad_key_files_are_named)
 }
 END_TEST
 
+/* Neither the start nor a reload is held up by a file that never ends or never begins (issue 5, point 1). */
+START_TEST(what_is_no_regular_file_is_refused_at_once)
+{
+    struct identity_config c = {.public_key_file = "",
+                                .jwks_file = "",
+                                .secret = "",
+                                .previous_secret = "",
+                                .issuer = "",
+                                .audience = ""};
+    char fifo[] = "/tmp/pcs-keys-fifo-XXXXXX";
+    const char *const files[] = {fifo, "/dev/zero", "/"};
+    char err[512];
+
+    ck_assert(mkdtemp(fifo) && rmdir(fifo) == 0 && mkfifo(fifo, 0600) == 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        for (int jwks = 0; jwks < 2; jwks++) {
+            *(jwks ? &c.jwks_file : &c.public_key_file) = files[i];
+            ck_assert(!identity_verifier_new(&c, err, sizeof err));
+            ck_assert_msg(strstr(err, "is not a regular file"), "%s", err);
+            *(jwks ? &c.jwks_file : &c.public_key_file) = "";
+        }
+    }
+    unlink(fifo);
+}
+END_TEST
+
 /* The secret before the present one stays good while issuers change over. */
 START_TEST(two_secrets_at_once)
 {
@@ -305,6 +333,7 @@ int main(void)
     tcase_add_test(tc, pem_with_two_keys);
     tcase_add_test(tc, bad_key_files_are_named);
     tcase_add_test(tc, two_secrets_at_once);
+    tcase_add_test(tc, what_is_no_regular_file_is_refused_at_once);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
