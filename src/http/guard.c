@@ -28,15 +28,23 @@ struct walk {
 /* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ , a bit for each of the first 128 characters */
 static const uint32_t token_bits[4] = {0, 0x03FF6CFA, 0xC7FFFFFE, 0x57FFFFFF};
 
-static bool is_token(const char *text, size_t len)
+/* RFC 3986 3.2.2, 3.2.3: what a host and its port are written with; nothing of a path, a user or a second host */
+static const uint32_t host_bits[4] = {0, 0x2FFF7FF2U, 0xAFFFFFFEU, 0x47FFFFFEU};
+
+static bool all_of(const uint32_t bits[4], const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c >= 0x80 || !(token_bits[c >> 5] >> (c & 31) & 1)) {
+        if (c >= 0x80 || !(bits[c >> 5] >> (c & 31) & 1)) {
             return false;
         }
     }
-    return len > 0;
+    return true;
+}
+
+static bool is_token(const char *text, size_t len)
+{
+    return len > 0 && all_of(token_bits, text, len);
 }
 
 static bool control_char(unsigned char c)
@@ -246,6 +254,9 @@ static const char *check_request_line(const struct request *rq, const char *vers
     }
     if (!rq->known[KNOWN_HOST] && strcmp(version, MHD_HTTP_VERSION_1_1) == 0) {
         return "HTTP/1.1 needs a Host"; /* ours to say: the library would answer in HTML */
+    }
+    if (rq->known[KNOWN_HOST] && !all_of(host_bits, rq->known[KNOWN_HOST], strlen(rq->known[KNOWN_HOST]))) {
+        return "Host holds characters that no host has"; /* RFC 9112 3.2 */
     }
     if (rq->pub.path[0] != '/') {
         return "the request target is not an absolute path";

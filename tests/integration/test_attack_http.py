@@ -153,6 +153,8 @@ LINES = {
     "absolute form": b"GET http://t/menu HTTP/1.1\r\nHost: t\r\n\r\n", "absolute form, other host": b"GET http://evil/menu HTTP/1.1\r\nHost: t\r\n\r\n",
     "authority form": b"CONNECT t:80 HTTP/1.1\r\nHost: t\r\n\r\n", "asterisk form": b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", "two Hosts": b"GET /menu HTTP/1.1\r\nHost: t\r\nHost: t\r\n\r\n",
     "two Hosts apart": b"GET /menu HTTP/1.1\r\nHost: t\r\nX: y\r\nhost: evil\r\n\r\n", "Host folded": b"GET /menu HTTP/1.1\r\nHost:\r\n t\r\n\r\n", "no Host": b"GET /menu HTTP/1.1\r\nX: y\r\n\r\n",
+    "Host with a path": b"GET /menu HTTP/1.1\r\nHost: t/menu\r\n\r\n", "Host with a user": b"GET /menu HTTP/1.1\r\nHost: t@evil\r\n\r\n", "two Hosts in one": b"GET /menu HTTP/1.1\r\nHost: t evil\r\n\r\n",
+    "Host of other letters": b"GET /menu HTTP/1.1\r\nHost: \xe2\x84\xaa\r\n\r\n", "Host with a query": b"GET /menu HTTP/1.1\r\nHost: t?x\r\n\r\n", "Host quoted": b'GET /menu HTTP/1.1\r\nHost: "t"\r\n\r\n',
     "CR only": b"GET /menu HTTP/1.1\rHost: t\r\r", "LF only": b"GET /menu HTTP/1.1\nHost: t\n\n", "LF at the end of the head": b"GET /menu HTTP/1.1\r\nHost: t\r\n\n", "mixed line ends": b"GET /menu HTTP/1.1\r\nHost: t\nX: y\r\n\r\n",
     "header before Host without colon": b"GET /menu HTTP/1.1\r\njunk\r\nHost: t\r\n\r\n", "first header line folded": b"GET /menu HTTP/1.1\r\n Host: t\r\nHost: t\r\n\r\n",
     "two Authorizations": b"GET /menu HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n", "two Content-Types": b"POST /request HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Type: text/plain\r\nContent-Type: application/json\r\n\r\n{}",

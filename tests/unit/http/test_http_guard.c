@@ -96,6 +96,10 @@ static const struct vector {
     V(" GET /plain HTTP/1.1\r\n" H "\r\n"),
     /* names and doubles */
     V("GET /plain HTTP/1.1\r\n" H "Host: y\r\n\r\n"),
+    V("GET /plain HTTP/1.1\r\nHost: x y\r\n\r\n"),
+    V("GET /plain HTTP/1.1\r\nHost: x/plain\r\n\r\n"),
+    V("GET /plain HTTP/1.1\r\nHost: u@x\r\n\r\n"),
+    V("GET /plain HTTP/1.1\r\nHost: x\xc3\xbc\r\n\r\n"),
     V("GET /plain HTTP/1.1\r\n\r\n"),
     V("GET /plain HTTP/1.1\r\n" H "X A: 1\r\n\r\n"),
     V("GET /plain HTTP/1.1\r\n" H "X(A): 1\r\n\r\n"),
@@ -165,6 +169,9 @@ START_TEST(ordinary_heads_pass)
         "GET /plain HTTP/1.0\r\n\r\n",
         "\r\nGET /plain HTTP/1.1\r\nHost: x\r\n\r\n", /* RFC 9112 2.2 */
         "GET /plain HTTP/1.1\r\nHost: x \r\n\r\n",
+        "GET /plain HTTP/1.1\r\nHost: [::1]:8083\r\n\r\n",
+        "GET /plain HTTP/1.1\r\nHost: a_b-1.example.\r\n\r\n",
+        "GET /plain HTTP/1.1\r\nHost:\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json \r\nContent-Length: 2\r\n\r\n{}",
         "GET /plain HTTP/1.1\r\nhost: x\r\naccept: a/b\r\naccept: c/d\r\nx-utf8: \xEA\xB0\x80\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json;q=1\r\nContent-Length: 2\r\n\r\n{}",
