@@ -10,6 +10,7 @@
 
 #define NAME_MAX_LEN  63
 #define ALLOWANCE_MAX 1e9 /* beyond it a number is no allowance */
+#define CODE_DIGITS   8   /* so many digits are no result code */
 
 static void snake_case(const char *name, char out[NAME_MAX_LEN + 1])
 {
@@ -73,6 +74,19 @@ const char *kos_text(struct kos_reader *in, const cJSON *object, const char *nam
     return NULL;
 }
 
+/* It goes into logs and into kos_integration_log: visible ASCII, and nothing that could be a line number or the like. */
+static void make_presentable(char *code)
+{
+    size_t digits = 0;
+    for (char *p = code; *p; p++) {
+        *p = *p > ' ' && *p < 0x7F ? *p : '?';
+        digits += *p >= '0' && *p <= '9';
+    }
+    for (char *p = code; digits >= CODE_DIGITS && *p; p++) {
+        *p = *p >= '0' && *p <= '9' ? '?' : *p;
+    }
+}
+
 bool kos_code(const cJSON *object, const char *name, char code[KOS_CODE_MAX + 1], bool *given)
 {
     const cJSON *item = kos_get(object, name);
@@ -83,9 +97,7 @@ bool kos_code(const cJSON *object, const char *name, char code[KOS_CODE_MAX + 1]
     }
     if (cJSON_IsString(item)) {
         snprintf(code, KOS_CODE_MAX + 1, "%s", item->valuestring);
-        for (char *p = code; *p; p++) {
-            *p = *p > ' ' && *p < 0x7F ? *p : '?'; /* it goes into logs and tables */
-        }
+        make_presentable(code);
         return true;
     }
     if (json_number_int(item, &number) && number >= 0 && number <= 9999) {

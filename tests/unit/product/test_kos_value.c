@@ -134,7 +134,7 @@ START_TEST(texts_are_cut)
     char code[KOS_CODE_MAX + 1], long_text[3 * KOS_TEXT_MAX + 1] = {0};
     cJSON *o = cJSON_Parse("{\"resultCode\":\"한\\n0000000000000000000000\"}");
     ck_assert(kos_code(o, "resultCode", code, NULL));
-    ck_assert_str_eq(code, "????00000000000");
+    ck_assert_str_eq(code, "???????????????");
     for (size_t i = 0; i + 3 < sizeof long_text; i += 3) {
         memcpy(long_text + i, "가", 3);
     }
@@ -142,6 +142,37 @@ START_TEST(texts_are_cut)
     const char *text = kos_text(&in, o, "name");
     ck_assert_uint_eq(strlen(text), KOS_TEXT_MAX - KOS_TEXT_MAX % 3);
     cJSON_Delete(o);
+}
+END_TEST
+
+/* A code goes into logs and kos_integration_log, which hold no personal data (issue 5, point 9). */
+START_TEST(a_line_number_is_no_code)
+{
+    static const struct {
+        const char *given, *kept;
+    } rows[] = {{"2004", "2004"},
+                {"E-2004_01", "E-2004_01"},
+                {"1234567", "1234567"},
+                {"01012345678", "???????????"},
+                {"010-1234-5678", "?"
+                                  "?"
+                                  "?-?"
+                                  "?"
+                                  "?"
+                                  "?-?"
+                                  "?"
+                                  "?"
+                                  "?"},
+                {"CUST-77778888", "CUST-????????"},
+                {"X01012345678", "X???????????"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char code[KOS_CODE_MAX + 1];
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "resultCode", rows[i].given);
+        ck_assert(kos_code(o, "resultCode", code, NULL));
+        ck_assert_str_eq(code, rows[i].kept);
+        cJSON_Delete(o);
+    }
 }
 END_TEST
 
@@ -156,6 +187,7 @@ int main(void)
     tcase_add_loop_test(t, allowance_rows, 0, ROWS(allowances));
     tcase_add_loop_test(t, date_rows, 0, ROWS(dates));
     tcase_add_test(t, texts_are_cut);
+    tcase_add_test(t, a_line_number_is_no_code);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
