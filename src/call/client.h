@@ -34,6 +34,7 @@ struct call {
     uint64_t started_ns;
     bool once;
     bool too_large;
+    bool no_http;      /* a status line of the answer is none */
     unsigned attempts; /* how often curl was about to write the request */
     bool body_read;    /* curl has fetched bytes of the body (once) */
     size_t head_bytes; /* of the answer */

@@ -60,6 +60,9 @@ static enum call_error classify(const struct call *call, CURLcode code)
     if (call->too_large) {
         return CALL_TOO_LARGE;
     }
+    if (call->no_http) {
+        return CALL_PROTOCOL;
+    }
     switch (code) {
     case CURLE_OK:
         return call->head_ended ? CALL_OK : CALL_RESET;
@@ -128,6 +131,8 @@ void outcome_judge(struct call *call, CURLcode code, struct call_result *result)
     result->reason = call->error[0] ? call->error : curl_easy_strerror(code);
     if (call->too_large) {
         result->reason = "the answer is larger than allowed";
+    } else if (call->no_http) {
+        result->reason = "the answer's status line is none of HTTP";
     } else if (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_SEND_FAIL_REWIND) {
         result->reason = "the connection ended without an answer, and the request must not be sent again";
     } else if (code == CURLE_OK) {

@@ -55,6 +55,24 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
+/* "HTTP/1.1 200 OK". curl takes any number for a status and cuts it to 32 bits, so that 4294967496 would be 200. */
+static bool is_status_line(const char *line, size_t len)
+{
+    size_t at = 5; /* behind "HTTP/" */
+    while (at < len && (line[at] == '.' || (line[at] >= '0' && line[at] <= '9'))) {
+        at++;
+    }
+    size_t version = at - 5, digits = 0;
+    while (at < len && line[at] == ' ') {
+        at++;
+    }
+    while (at + digits < len && line[at + digits] >= '0' && line[at + digits] <= '9') {
+        digits++;
+    }
+    bool apart = at > 5 + version, ended = at + digits == len || strchr(" \r\n", line[at + digits]);
+    return version >= 1 && version <= 3 && apart && digits == 3 && line[at] != '0' && ended;
+}
+
 /* One line at a time. curl takes a head that breaks off for an answer; whether it ended is noted here. */
 static size_t on_head(char *data, size_t size, size_t count, void *arg)
 {
@@ -67,6 +85,10 @@ static size_t on_head(char *data, size_t size, size_t count, void *arg)
     }
     if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         call->head_ended = false;
+        call->no_http = !is_status_line(data, n);
+        if (call->no_http) {
+            return 0;
+        }
     } else if (n == 1 || (n == 2 && data[0] == '\r')) {
         call->head_ended = true;
     }
@@ -209,7 +231,7 @@ static bool set_limits(struct call *call, const struct call_request *request, ui
 enum call_error request_set_up(struct call *call, const struct call_request *request, uint64_t now_ns)
 {
     bool ok = true;
-    call->too_large = call->body_read = call->head_ended = false;
+    call->too_large = call->no_http = call->body_read = call->head_ended = false;
     call->attempts = 0;
     call->head_bytes = 0;
     if (request->deadline_ns <= now_ns) {

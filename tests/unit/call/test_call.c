@@ -499,6 +499,39 @@ START_TEST(no_http)
 }
 END_TEST
 
+static const char *const odd_status_lines[] = {
+    "HTTP/1.1 4294967496 OK", /* cut to 32 bits it is 200 */
+    "HTTP/1.1 18446744073709551816 OK",
+    "HTTP/2 4294967496",
+    "HTTP/2416666666666666619",
+    "HTTP/1.1 20 OK",
+    "HTTP/1.1 2000 OK",
+    "HTTP/1.1 200OK",
+    "HTTP/1.1 099 OK",
+    "HTTP/1.1 -200 OK",
+    "HTTP/1.1 OK",
+};
+static const char *odd_status_line;
+
+static void odd_status(struct peer *p)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s\r\nContent-Length: 2\r\n\r\n{}", odd_status_line);
+    peer_says(p, text);
+}
+
+/* Such an answer is no answer: an order is in doubt. Found by the fuzz target "answer". */
+START_TEST(a_status_that_is_none)
+{
+    odd_status_line = odd_status_lines[_i];
+    server_start(&server, odd_status);
+    struct call_request r = order_to(server.port);
+    struct outcome o = run(&r);
+    ck_assert_int_eq(o.reach, CALL_MAYBE_SENT);
+    ck_assert_msg(o.error == CALL_PROTOCOL, "%s: %s", odd_status_line, o.reason);
+}
+END_TEST
+
 static void drip_once(uv_timer_t *t)
 {
     struct server *s = t->data;
@@ -889,6 +922,8 @@ int main(void)
     tcase_add_loop_test(c, broken_answers, 0, 5);
     tcase_add_loop_test(c, half_a_head, 0, 2);
     tcase_add_loop_test(c, no_http, 0, 2);
+    tcase_add_loop_test(c, a_status_that_is_none, 0,
+                        (int)(sizeof odd_status_lines / sizeof *odd_status_lines));
     tcase_add_test(c, slow_drip);
     tcase_add_loop_test(c, too_large, 0, 3);
     tcase_add_test(c, exactly_as_large_as_allowed);
