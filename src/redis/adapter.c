@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARRAY_MAX 65536
+#define ARRAY_MAX                                                                                            \
+    16 /* nothing that we ask is answered by a long or a nested one, which could fill the memory */
 #define KEPT_MAX  ((size_t)64 * 1024)
 #define KEPT_MARK SIZE_MAX /* in .elements, which a string does not use */
 
@@ -68,7 +69,9 @@ static void free_answer(void *reply)
 static void *create_array(const redisReadTask *task, int elements)
 {
     const struct redis_conn *conn = task->privdata;
-    return unexpected(task) || elements > ARRAY_MAX ? NULL : conn->plain->createArray(task, elements);
+    return unexpected(task) || task->parent || elements > ARRAY_MAX
+               ? NULL
+               : conn->plain->createArray(task, elements);
 }
 
 static void *create_integer(const redisReadTask *task, long long value)

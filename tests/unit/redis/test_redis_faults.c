@@ -178,6 +178,27 @@ START_TEST(junk_reply)
 }
 END_TEST
 
+/* Whole replies, but none of ours: arrays in arrays would multiply what a reader's limit of bytes allows. */
+static const char *const arrays[] = {
+    "*2\r\n*1\r\n:1\r\n*1\r\n:1\r\n",
+    "*1\r\n*0\r\n",
+    "*17\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:"
+    "1\r\n",
+};
+
+START_TEST(arrays_that_nobody_asked_for)
+{
+    struct heard h = {0};
+    script = arrays[_i];
+    open_to_fake(greet_then_script);
+    ck_assert(rig_until(redis_link_up(link_), 1000));
+    command(link_, hear, &h, "GET", "k", NULL);
+    ck_assert(rig_until(h.count, 1500));
+    ck_assert_int_ne(h.outcome, REDIS_REPLIED);
+    close_both();
+}
+END_TEST
+
 /* A bulk string without an end does not fill the memory: the connection ends at LINK_ANSWER_MAX. */
 static void flood(struct fake *f, const char *data, size_t len)
 {
@@ -383,6 +404,7 @@ int main(void)
     tcase_add_test(c, reset_while_idle);
     tcase_add_loop_test(c, junk_greeting, 0, sizeof junk / sizeof junk[0]);
     tcase_add_loop_test(c, junk_reply, 0, sizeof replies / sizeof replies[0]);
+    tcase_add_loop_test(c, arrays_that_nobody_asked_for, 0, (int)(sizeof arrays / sizeof *arrays));
     tcase_add_test(c, endless_reply);
     tcase_add_test(c, silent_greeting);
     tcase_add_test(c, connect_timeout);
