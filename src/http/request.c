@@ -201,12 +201,14 @@ enum MHD_Result request_access(struct request *rq, const char *method, const cha
     }
 }
 
-/* One line a finished request: the route's template, never the path, which can hold a line number. */
+/* One line a finished request: the route's template, never the path, which can hold a line number; nor a method that the
+ * client has made up. */
 static void access_log(const struct request *rq, uint64_t ns, bool delivered)
 {
     const struct http_request *pub = &rq->pub;
     bool quiet = pub->route && (pub->route->flags & HTTP_QUIET) && rq->status < 400;
     const char *reason = pub->log_reason;
+    const char *method = method_parse(pub->method) == METHOD_OTHER ? "other" : pub->method;
     char trace_id[33];
     if ((quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO) < log_threshold()) {
         return;
@@ -217,7 +219,7 @@ static void access_log(const struct request *rq, uint64_t ns, bool delivered)
     memcpy(trace_id, pub->traceparent + 3, 32);
     trace_id[32] = '\0';
     log_write(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "http.request",
-              (const struct log_field[]){log_str("method", pub->method),
+              (const struct log_field[]){log_str("method", method),
                                          log_str("route", pub->route ? pub->route->path : NULL),
                                          log_int("status", rq->status),
                                          log_ms("milliseconds", ns),

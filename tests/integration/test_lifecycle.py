@@ -182,6 +182,7 @@ def test_line_numbers_are_masked_tokens_and_secrets_never_there(world, customer,
     customer.api.change(customer.body(), Idempotency_Key="log-key")
     customer.api.get(f"/history?lineNumber={customer.line}&page=0")
     raw(world.service.port, request_bytes("GET", f"/nothing/{customer.line}?token={customer.token}", customer.token), check=False)
+    raw(world.service.port, request_bytes(customer.line, "/menu", customer.token), check=False)  # a method, by its form
     kos.fault("garbage", operation="inquiry", lineNumber=customer.line)
     world.cache.flushdb()
     customer.api.menu()
