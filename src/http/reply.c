@@ -162,15 +162,16 @@ void http_reply_data(struct http_request *pub, int status, struct buf *data,
 {
     size_t len, head = sizeof data_head - 1, tail = sizeof data_tail - 1;
     char *text = buf_steal(data, &len);
-    char *body = text ? realloc(text, head + len + tail) : NULL;
+    char *body = text ? malloc(head + len + tail) : NULL;
     if (!body) {
         free(text);
         http_fail(pub, &http_problem_internal_error,
                   &(struct http_error_extra){.reason = "the answer does not fit or there is no memory"});
         return;
     }
-    memmove(body + head, body, len);
     memcpy(body, data_head, head);
+    memcpy(body + head, text, len);
     memcpy(body + head + len, data_tail, tail);
+    free(text);
     http_reply(pub, status, JSON_TYPE, body, head + len + tail, headers, header_count);
 }
