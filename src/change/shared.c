@@ -237,12 +237,25 @@ void change_watch_cancel(struct change_watch *w)
     free(w);
 }
 
-/* Is it another outage than that of the last refusal? Under the lock. */
+/* Takes note of the later of the two. */
+static bool later(uint64_t *last, uint64_t now, uint64_t by)
+{
+    bool is = now > *last && now - *last > by;
+    if (now > *last) {
+        *last = now;
+    }
+    return is;
+}
+
+/* Is it another outage than that of the last refusal? Under the lock. The reactors look at the clock and at the breakers
+ * before they have the lock: who comes second may have looked first. */
 static bool is_another(struct change_shared *s, const struct outage_clock *now)
 {
-    const struct outage_clock *last = &s->outage_clock;
-    return now->orders_closed != last->orders_closed || now->now_ns - last->now_ns > OUTAGE_QUIET_NS ||
-           (now->inquiries_closed != last->inquiries_closed && !s->orders_out);
+    struct outage_clock *last = &s->outage_clock;
+    bool orders = later(&last->orders_closed, now->orders_closed, 0);
+    bool inquiries = later(&last->inquiries_closed, now->inquiries_closed, 0);
+    bool quiet = later(&last->now_ns, now->now_ns, OUTAGE_QUIET_NS);
+    return orders || quiet || (inquiries && !s->orders_out);
 }
 
 bool outage_first(struct change_shared *s, const char *line, bool orders, const struct outage_clock *now)
@@ -254,7 +267,6 @@ bool outage_first(struct change_shared *s, const char *line, bool orders, const 
     memcpy(t->line, line, LINE_LEN);
     pthread_mutex_lock(&s->lock);
     bool another = is_another(s, now);
-    s->outage_clock = *now;
     pthread_mutex_unlock(&s->lock);
     if (another) {
         outage_over(s, true);
