@@ -6,8 +6,8 @@
  *              +----------------------------------------------------------------+
  *
  * Another try is made only if the deadline leaves time for it, after a random pause, and within a budget:
- * each request earns a fifth of a try, so that retries never add more than 20 % to the load of a KOS in
- * trouble. */
+ * each call that is sent earns a fifth of a try, so that retries never add more than 20 % to the load of a KOS in
+ * trouble. A request that the gate refuses is no load, and earns nothing. */
 #include "product/kos_internal.h"
 
 #include "product/catalogue.h"
@@ -134,6 +134,12 @@ static void enter(struct kos_request *r, gate_done done)
     r->pass = gate_enter(kos_gate(r->kos, r->op), r->kos->reactor, r->deadline_ns, r->deadline_ns, done, r);
 }
 
+static void earn_retry(struct kos *k)
+{
+    double earned = k->retry_tokens + RETRY_EARNED;
+    k->retry_tokens = earned < RETRY_SAVED ? earned : RETRY_SAVED;
+}
+
 static void on_gate(void *arg, enum gate_answer answer, struct gate_pass *pass, uint64_t wait_ns)
 {
     static const struct {
@@ -155,6 +161,9 @@ static void on_gate(void *arg, enum gate_answer answer, struct gate_pass *pass, 
         kos_count_outcome(r->op, refusals[answer].outcome);
         tell_failed(r, wait_ns, refusals[answer].reason);
         return;
+    }
+    if (r->note_count == 0) {
+        earn_retry(r->kos);
     }
     if (!kos_send(r, r->op == KOS_INQUIRY ? on_inquiry : on_list)) {
         gate_return(pass);
@@ -190,8 +199,6 @@ static struct kos_request *start(struct kos *k, enum kos_operation op, const cha
         kos_request_free(r);
         return NULL;
     }
-    k->retry_tokens =
-        k->retry_tokens + RETRY_EARNED < RETRY_SAVED ? k->retry_tokens + RETRY_EARNED : RETRY_SAVED;
     return r;
 }
 

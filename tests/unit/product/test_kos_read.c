@@ -156,11 +156,18 @@ START_TEST(breaker_opens)
     ck_assert_int_eq(h.answer, KOS_UNAVAILABLE);
     ck_assert_str_eq(h.reason, "breaker open");
     ck_assert_uint_gt(h.retry_after_ns, 5 * NS_PER_SEC);
+    /* what was refused was no load, and earns no retry (issue 4, point 5) */
+    kos->retry_tokens = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        kos_inquiry(kos, LINE, &caller, 0, hear, &h);
+    }
+    ck_assert(rig_until(h.count == 31, WAIT));
+    ck_assert(kos->retry_tokens < 0.1);
     ck_assert_uint_eq(h.notes, 0);
     ck_assert_uint_eq(fake_kos.total, sent);
     /* each operation has its own */
     kos_list(kos, &caller, 0, hear, &h);
-    ck_assert(rig_until(h.count == 12, WAIT));
+    ck_assert(rig_until(h.count == 32, WAIT));
     ck_assert_str_eq(h.outcome, "system_error");
     rig_teardown();
 }
