@@ -327,7 +327,7 @@ static bool step_expect(struct replay *r, const cJSON *step)
     cJSON_ArrayForEach(item, step)
     {
         enum breaker_state state;
-        if (strcmp(item->string, "op") == 0)
+        if (strcmp(item->string, "op") == 0 || strcmp(item->string, "note") == 0)
             continue;
         if (strcmp(item->string, "events") == 0) {
             if (!expect_events(r, item))
@@ -350,13 +350,13 @@ static const struct operation {
     bool (*run)(struct replay *r, const cJSON *step);
     const char *keys[8]; /* it may have; none = it checks them itself */
 } operations[] = {
-    {"call", step_call, {"op", "outcome", "durationMs", "expectPermitted", "openForMs"}},
-    {"acquire", step_acquire, {"op", "id", "expectPermitted"}},
-    {"complete", step_complete, {"op", "id", "outcome", "durationMs", "openForMs"}},
-    {"release", step_release, {"op", "id"}},
-    {"advance", step_advance, {"op", "ms"}},
-    {"transition", step_transition, {"op", "to", "waitMs", "expectError"}},
-    {"reset", step_reset, {"op"}},
+    {"call", step_call, {"op", "note", "outcome", "durationMs", "expectPermitted", "openForMs"}},
+    {"acquire", step_acquire, {"op", "note", "id", "expectPermitted"}},
+    {"complete", step_complete, {"op", "note", "id", "outcome", "durationMs", "openForMs"}},
+    {"release", step_release, {"op", "note", "id"}},
+    {"advance", step_advance, {"op", "note", "ms"}},
+    {"transition", step_transition, {"op", "note", "to", "waitMs", "expectError"}},
+    {"reset", step_reset, {"op", "note"}},
     {"expect", step_expect, {NULL}},
 };
 
