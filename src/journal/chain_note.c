@@ -1,6 +1,8 @@
 /* chain_note.c - the file `chain`: one "name value" a line. */
 #include "pcs/journal/chain_note.h"
 
+#include "journal/slot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,7 +23,7 @@ bool chain_note_write(int dir_fd, const struct chain_note *note)
                        "instance %s\nhead %" PRId64 " %s\nforwarded %" PRId64 "\nat %" PRId64 "\n%s%s%s",
                        note->instance, note->seq, chain_hex(link, note->link, CHAIN_HASH), note->forwarded,
                        note->at, *note->key ? "key " : "", note->key, *note->key ? "\n" : "");
-    int fd = openat(dir_fd, NOTE_FRESH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = slot_open_file(dir_fd, NOTE_FRESH, O_WRONLY | O_TRUNC);
     if (fd < 0) {
         return false;
     }

@@ -1,6 +1,8 @@
 /* reserve.c - a preallocated file that is given up when the disk is full. */
 #include "journal/reserve.h"
 
+#include "journal/slot.h"
+
 #include "pcs/core/log.h"
 
 #include <fcntl.h>
@@ -28,7 +30,7 @@ static int64_t disk_free(const struct reserve *r)
 
 static bool reserve_hold(struct reserve *r)
 {
-    int fd = openat(r->dir_fd, RESERVE_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = slot_open_file(r->dir_fd, RESERVE_FILE, O_RDWR);
     if (fd < 0) {
         return false;
     }

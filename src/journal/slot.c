@@ -11,6 +11,44 @@
 #define RETIRED     "retired"
 #define RETIRED_NEW "retired.new"
 
+/* Only ever for what this process has just made: a name that was there may be anybody's link. */
+static bool give_to_owner(int fd, const struct stat *dir)
+{
+    return geteuid() != 0 || dir->st_uid == 0 || fchown(fd, dir->st_uid, dir->st_gid) == 0;
+}
+
+int slot_open_file(int dir_fd, const char *name, int flags)
+{
+    struct stat dir;
+    int fd = openat(dir_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST) {
+        return openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW);
+    }
+    if (fd >= 0 && (fstat(dir_fd, &dir) != 0 || !give_to_owner(fd, &dir))) {
+        int cause = errno;
+        unlinkat(dir_fd, name, 0);
+        close(fd);
+        errno = cause;
+        return -1;
+    }
+    return fd;
+}
+
+/* A slot's directory is its owner's who has the one above. */
+static bool make_slot_dir(const struct slot *s)
+{
+    struct stat base;
+    if (mkdir(s->dir, 0700) != 0) {
+        return errno == EEXIST;
+    }
+    int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool ok = fd >= 0 && stat(s->base, &base) == 0 && give_to_owner(fd, &base);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
 static bool make_dir(const char *path, char *err, size_t errlen)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST) {
@@ -26,11 +64,12 @@ int slot_try(struct slot *s, unsigned number, char *err, size_t errlen)
         snprintf(err, errlen, "journal: the path is too long");
         return -1;
     }
-    if (!make_dir(s->dir, err, errlen)) {
+    if (!make_slot_dir(s)) {
+        snprintf(err, errlen, "journal: cannot make the directory %s (%s)", s->dir, strerror(errno));
         return -1;
     }
     s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    s->lock_fd = s->dir_fd < 0 ? -1 : openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    s->lock_fd = s->dir_fd < 0 ? -1 : slot_open_file(s->dir_fd, "lock", O_RDWR);
     if (s->lock_fd < 0) {
         snprintf(err, errlen, "journal: cannot open %s/lock (%s)", s->dir, strerror(errno));
         return -1;
@@ -117,7 +156,7 @@ bool slot_retired(const char *base, unsigned number)
 bool slot_mark_retired(const struct slot *s, const char *text)
 {
     size_t len = strlen(text);
-    int fd = openat(s->dir_fd, RETIRED_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = slot_open_file(s->dir_fd, RETIRED_NEW, O_WRONLY | O_TRUNC);
     bool ok = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
     if (fd >= 0) {
         close(fd);

@@ -18,6 +18,9 @@ struct slot {
     int dir_fd, lock_fd; /* -1: none */
 };
 
+/* Opens a file of a slot, made with 0600 when it is not there. What root makes belongs to the directory's owner, as it is
+ * with SQLite's log: a command that root has run never locks the service out of its own journal. -1: errno. */
+int slot_open_file(int dir_fd, const char *name, int flags);
 /* Takes one slot (base and no descriptors are set). 1: taken, 0: somebody else's, -1: error. */
 int slot_try(struct slot *s, unsigned number, char *err, size_t errlen);
 /* Makes the directories (0700) as needed and takes the first slot whose lock is free. */

@@ -5,6 +5,7 @@
 #include "journal/store.h"
 
 #include "journal/schema.h"
+#include "journal/slot.h"
 #include "journal/vfs.h"
 #include "pcs/core/buf.h"
 #include "pcs/core/failpoint.h"
@@ -26,7 +27,7 @@ static bool make_file(const char *file, int dir_fd, char *err, size_t errlen)
     if (stat(file, &st) == 0) {
         return true;
     }
-    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = slot_open_file(dir_fd, strrchr(file, '/') + 1, O_RDWR);
     if (fd < 0 || fsync(fd) != 0 || fsync(dir_fd) != 0) {
         snprintf(err, errlen, "journal: cannot make %s (%s)", file, strerror(errno));
         if (fd >= 0) {

@@ -1,6 +1,8 @@
 /* undo.c - taking back what was answered JOURNAL_FAILED. */
 #include "journal/undo.h"
 
+#include "journal/slot.h"
+
 #include "pcs/core/buf.h"
 #include "pcs/core/log.h"
 
@@ -22,7 +24,7 @@ static size_t file_size(const struct undo *u)
 
 static int open_file(const struct undo *u)
 {
-    return openat(u->dir_fd, UNDO_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return slot_open_file(u->dir_fd, UNDO_FILE, O_RDWR);
 }
 
 /* Lines up to the first NUL. A line that cannot be read is an error: it may be the one that matters. */

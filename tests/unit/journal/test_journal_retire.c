@@ -209,6 +209,62 @@ START_TEST(adopting_takes_the_slot_that_was_named)
 }
 END_TEST
 
+#define OWNER 65534
+
+static int strangers;
+
+static int count_stranger(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)flag;
+    (void)ftw;
+    if (st->st_uid != OWNER) {
+        fprintf(stderr, "%s belongs to %u\n", path, (unsigned)st->st_uid);
+        strangers++;
+    }
+    return 0;
+}
+
+/* Issue 7, point 5: `retire --orphans` and its like are run by root. The service, which is not root, has the slot after
+ * that: nothing in it may be root's. */
+START_TEST(what_root_makes_in_a_slot_is_the_owners)
+{
+    if (geteuid() != 0) {
+        return;
+    }
+    close_journal();
+    ck_assert_int_eq(nftw(dir.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+    ck_assert_int_eq(mkdir(dir.path, 0700), 0);
+    ck_assert_int_eq(chown(dir.path, OWNER, OWNER), 0);
+    open_journal();
+    settle_with_event(A, LINE_A);
+    strangers = 0;
+    ck_assert_int_eq(nftw(dir.path, count_stranger, 16, FTW_PHYS), 0);
+    ck_assert_int_eq(strangers, 0);
+    ck_assert(!retire(false));
+    open_journal();
+    forward_all();
+    (void)retire(true);
+    ck_assert_int_eq(nftw(dir.path, count_stranger, 16, FTW_PHYS), 0);
+    ck_assert_int_eq(strangers, 0);
+}
+END_TEST
+
+/* Whoever owns the directory cannot have root give a foreign file away: a link is not followed, and not opened. */
+START_TEST(root_follows_no_link_in_a_slot)
+{
+    char path[sizeof dir.path + 32];
+    struct journal_config again = config;
+    close_journal();
+    snprintf(path, sizeof path, "%s/0/undo", dir.path);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(symlink("/etc/hostname", path), 0);
+    ck_assert_ptr_null(journal_open(&again, err, sizeof err));
+    ck_assert_ptr_nonnull(strstr(err, "undo"));
+    ck_assert_int_eq(unlink(path), 0);
+    open_journal();
+}
+END_TEST
+
 int main(void)
 {
     metrics_register(journal_metrics, journal_metrics_count);
@@ -223,6 +279,8 @@ int main(void)
     tcase_add_test(t, dead_letters_stay_only_if_it_is_said);
     tcase_add_test(t, a_retired_slot_that_is_taken_again_goes_on);
     tcase_add_test(t, adopting_takes_the_slot_that_was_named);
+    tcase_add_test(t, what_root_makes_in_a_slot_is_the_owners);
+    tcase_add_test(t, root_follows_no_link_in_a_slot);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
