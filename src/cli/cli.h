@@ -29,6 +29,10 @@ struct config *cli_read(const char *file, char *err, size_t errlen);
 /* Loads the configuration from file (NULL: none) and environment; NULL after printing what is wrong. */
 struct config *cli_load(const char *file);
 
+/* For a command that is no daemon: an operator's shell, or a Job, need not have the carrier's address and the key that
+ * verifies tokens; what of these is missing is filled in. NULL: what is wrong is in err. */
+struct config *cli_load_for_command(const char *file, char *err, size_t errlen);
+
 /* Logs which secrets in force are well-known ones (accepted by insecure.example_secrets, or a neighbour's password). */
 void cli_warn_secrets(const struct config *c);
 

@@ -18,8 +18,6 @@
 #define ANSWER_MAX  ((size_t)64 << 20)
 #define CALL_WAIT_S 60L
 
-extern char **environ;
-
 void client_init(struct client *c, const char *command, const char *config_file)
 {
     *c = (struct client){.command = command, .config_file = config_file, .slot = -1, .dir_fd = -1};
@@ -66,52 +64,13 @@ int client_usage(const char *text)
 
 /* ---- the settings that say where the journal is ---- */
 
-/* What a daemon must have and a command does not need. */
-static const struct {
-    const char *name, *value;
-} stand_ins[] = {{"KOS_BASE_URL", "http://127.0.0.1:1"},
-                 {"JWT_SECRET", "not-used-by-a-command-of-an-operator"}};
-#define STAND_INS (sizeof stand_ins / sizeof stand_ins[0])
-
-/* An operator's shell need not have the service's secrets: what is required and missing is filled in. */
-static struct config *load_without_secrets(const char *file, char *err, size_t errlen)
-{
-    char *made[STAND_INS] = {0};
-    size_t count = 0, n = 0;
-    while (environ[count]) {
-        count++;
-    }
-    char **env = calloc(count + STAND_INS + 1, sizeof *env);
-    struct config *config = NULL;
-    for (size_t i = 0; env && i < count; i++) {
-        env[n++] = environ[i];
-    }
-    for (size_t i = 0; env && i < STAND_INS; i++) {
-        if (!getenv(stand_ins[i].name) &&
-            asprintf(&made[i], "%s=%s", stand_ins[i].name, stand_ins[i].value) > 0) {
-            env[n++] = made[i];
-        }
-    }
-    if (env) {
-        config = config_load(cli_sections, cli_section_count, file, env, err, errlen);
-    }
-    for (size_t i = 0; i < STAND_INS; i++) {
-        free(made[i]);
-    }
-    free(env);
-    return config;
-}
-
 bool client_load(struct client *c)
 {
-    char err[8192], again[8192];
+    char err[8192];
     if (c->settings) {
         return true;
     }
-    c->settings = config_load(cli_sections, cli_section_count, c->config_file, NULL, err, sizeof err);
-    if (!c->settings) {
-        c->settings = load_without_secrets(c->config_file, again, sizeof again);
-    }
+    c->settings = cli_load_for_command(c->config_file, err, sizeof err);
     if (!c->settings) {
         fprintf(stderr, "%s: the settings cannot be read (or name the daemon with --socket):\n%s\n",
                 c->command, err);

@@ -361,8 +361,11 @@ static int run(struct verification *v)
     static const int statuses[] = {
         [VERIFY_CLEAN] = CLEAN, [VERIFY_FINDINGS] = FINDINGS, [VERIFY_FAILED] = NOT_VERIFIED};
     struct history_totals totals;
-    char err[1024] = "";
-    v->settings = cli_load(v->config_file);
+    char err[1024] = "", problems[8192];
+    v->settings = cli_load_for_command(v->config_file, problems, sizeof problems);
+    if (!v->settings) {
+        fprintf(stderr, "verify-history: the settings cannot be read:\n%s\n", problems);
+    }
     if (!v->settings || !gather(v)) {
         return NOT_VERIFIED;
     }

@@ -43,10 +43,11 @@ static bool find_migrations(const char *set, char *out, size_t size)
 
 int cli_migrate(const char *config_file)
 {
-    char dir[PATH_MAX + 64], err[2048] = "";
+    char dir[PATH_MAX + 64], err[2048] = "", problems[8192];
     struct buf out;
-    struct config *c = cli_load(config_file);
+    struct config *c = cli_load_for_command(config_file, problems, sizeof problems);
     if (!c) {
+        fprintf(stderr, "%s\n", problems);
         return EXIT_FAILURE;
     }
     const struct process_config *process = config_values(c, &process_config_section);

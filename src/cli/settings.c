@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern char **environ;
+
 #define ORDER_ROOM_MS 1000 /* of a request: claim, pre-check and commits around the order */
 
 static const char *const levels[] = {"trace", "debug", "info", "warn", "error", "off", NULL};
@@ -178,6 +180,47 @@ struct config *cli_load(const char *file)
         fprintf(stderr, "%s\n", err);
     }
     return c;
+}
+
+/* What a daemon must have and a command does not need. */
+static const struct {
+    const char *name, *value;
+} stand_ins[] = {{"KOS_BASE_URL", "http://127.0.0.1:1"},
+                 {"JWT_SECRET", "not-used-by-a-command-of-an-operator"}};
+#define STAND_INS (sizeof stand_ins / sizeof stand_ins[0])
+
+static struct config *load_with_stand_ins(const char *file, char *err, size_t errlen)
+{
+    char *made[STAND_INS] = {0};
+    size_t count = 0, n = 0;
+    while (environ[count]) {
+        count++;
+    }
+    char **env = calloc(count + STAND_INS + 1, sizeof *env);
+    struct config *config = NULL;
+    for (size_t i = 0; env && i < count; i++) {
+        env[n++] = environ[i];
+    }
+    for (size_t i = 0; env && i < STAND_INS; i++) {
+        if (!getenv(stand_ins[i].name) &&
+            asprintf(&made[i], "%s=%s", stand_ins[i].name, stand_ins[i].value) > 0) {
+            env[n++] = made[i];
+        }
+    }
+    if (env) {
+        config = config_load(cli_sections, cli_section_count, file, env, err, errlen);
+    }
+    for (size_t i = 0; i < STAND_INS; i++) {
+        free(made[i]);
+    }
+    free(env);
+    return config;
+}
+
+struct config *cli_load_for_command(const char *file, char *err, size_t errlen)
+{
+    struct config *c = config_load(cli_sections, cli_section_count, file, NULL, err, errlen);
+    return c ? c : load_with_stand_ins(file, err, errlen);
 }
 
 static void print(const struct buf *b)

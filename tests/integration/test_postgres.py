@@ -134,6 +134,19 @@ def test_a_row_outside_any_partition_is_not_lost_and_its_month_can_still_be_made
     c.close()
 
 
+def test_migrate_and_verify_history_need_no_key_of_tokens_and_no_carrier(world):
+    """Issue 7: they run where the database's secrets are, and these alone (a Kubernetes Job, an operator's shell)."""
+    world.forwarded()
+    env = {k: v for k, v in world.env().items() if not k.startswith(("JWT_", "KOS_"))}
+    run = world.run("verify-history", env=env)
+    assert run.returncode == 0, run.stdout + run.stderr
+    run = world.run("migrate", env={**env, "DB_MIGRATE_USERNAME": servers.MIGRATE_ROLE, "DB_MIGRATE_PASSWORD": servers.MIGRATE_PASS})
+    assert run.returncode == 0, run.stdout + run.stderr
+    # what is given and wrong is still told
+    run = world.run("migrate", env={**env, "DB_PORT": "many"})
+    assert run.returncode == 1 and "DB_PORT" in run.stderr and "kos.base_url" not in run.stderr
+
+
 def test_migrate_twice_and_by_two_at_once(world):
     database = world.postgres.make_database("migrated_by_two")
     results = []
