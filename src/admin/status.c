@@ -101,6 +101,15 @@ static void put_settings(struct buf *b, const struct admin *a)
     buf_json_close(b, ']');
 }
 
+/* Several instances look alike through a tunnel. */
+static void put_host(struct buf *b)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) == 0 && *host) {
+        buf_json_str(b, "host", host);
+    }
+}
+
 static void on_stats(struct journal_op *op)
 {
     struct status *s = op->arg;
@@ -111,6 +120,7 @@ static void on_stats(struct journal_op *op)
     admin_data_open(&b);
     buf_json_open(&b, "service", '{');
     buf_json_str(&b, "version", PCS_VERSION);
+    put_host(&b);
     buf_json_int(&b, "pid", getpid());
     buf_json_str(&b, "instance", journal_instance(a->parts.journal));
     buf_json_int(&b, "slot", journal_slot(a->parts.journal));

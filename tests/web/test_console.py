@@ -116,12 +116,16 @@ def test_a_breaker_is_switched_with_reason_and_name(world, console):
     assert len(rows(console, "breakers")) == 5
     console.press("button[aria-label='Switch kos.change']")
     console.press("input[value=forced-open]")
+    console.press("#ask-yes")
+    assert console.attribute("#reason", "required"), "an outage that somebody makes has a reason"
     console.type("#reason", "incident 17")
     console.press("#ask-yes").until(lambda: any("kos.change FORCED_OPEN" in r for r in rows(console, "breakers")))
+    console.until(lambda: "kos.change is FORCED_OPEN since" in console.text("#attention"))
     assert world.customer().api.change({"lineNumber": "01000000000", "currentProductCode": "A", "targetProductCode": "B"}).status in (403, 503)
     console.press("button[aria-label='Switch kos.change']")
     console.press("input[value=reset]")
     console.press("#ask-yes").until(lambda: any("kos.change CLOSED" in r for r in rows(console, "breakers")))
+    console.until(lambda: "kos.change" not in console.text("#attention"))
     assert world.service.events("breaker.operator", action="forced-open", actor="kim", reason="incident 17")
 
 
@@ -198,6 +202,30 @@ def test_it_says_when_the_service_does_not_answer_and_goes_on_when_it_is_back(wo
     console.online()
     console.wait("#health", "UP")
     console.until(lambda: not console.all("#notice")[0].is_displayed())
+
+
+def test_what_needs_a_person_stands_first_with_times_in_a_named_zone(world, console):
+    """Issue 7, point 1, at three in the morning: which instance, since when, what is to be done, and where on the page."""
+    customer = world.customer()
+    console.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Seoul"})
+    try:
+        enter(console).wait("#attention", "Nothing needs a person")
+        console.wait("#freshness", "UTC+09:00")
+        assert os.uname().nodename in console.text("#instance") and "slot 0" in console.text("#instance")
+        assert "UP" in console.driver.title
+        world.mvno.fault("http_status", operation="results", lineNumber=customer.line, status=422, count=1)
+        done = customer.change()["requestId"]
+        console.wait("#attention a[href='#t-deliveries']", "1 dead letter")
+        console.resize("phone")
+        console.wait("#deliveries td", customer.line)
+        right = console.script("return document.querySelector('#deliveries button:not(.link)').getBoundingClientRect().right")
+        assert right <= SIZES["phone"][0], "what is to be pressed is on the screen"
+        utc = console.attribute("#deliveries time", "title")
+        assert utc.endswith("Z") and console.text("#deliveries time")[-8:-6] == f"{(int(utc[11:13]) + 9) % 24:02d}"
+        Admin(socket_of(world.service)).replay(Admin(socket_of(world.service)).deliveries(state="dead")[0]["seq"])
+        world.mvno.event(done)
+    finally:
+        console.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 def test_it_says_what_is_out(world, console):

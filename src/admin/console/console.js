@@ -22,7 +22,8 @@ function make(tag, attributes = {}, ...children) {
 }
 /* New rows for a table; whoever had the keyboard on a button of an old one has it on the same button of the new. */
 function fill(table, rows) {
-  const key = document.activeElement?.dataset.key;
+  const key = document.activeElement?.dataset.key, heads = [...$(table).tHead.rows[0].cells];
+  for (const r of rows) [...r.cells].forEach((cell, i) => { cell.dataset.label = heads[i].textContent; });
   $(table).tBodies[0].replaceChildren(...rows);
   if (key) $(table).querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
@@ -42,6 +43,13 @@ function size(n) {
 }
 const clock = (t) => (t ? new Date(t).toLocaleTimeString([], { hour12: false }) : "–");
 const stamp = (t) => (t ? `${new Date(t).toLocaleDateString([], { month: "2-digit", day: "2-digit" })} ${clock(t)}` : "–");
+/* The zone of this browser, in which every time here is; the log's own (UTC) is to be had by pointing at it. */
+function zone() {
+  const m = -new Date().getTimezoneOffset(), two = (n) => String(n).padStart(2, "0");
+  return m ? `UTC${m < 0 ? "−" : "+"}${two(Math.floor(Math.abs(m) / 60))}:${two(Math.abs(m) % 60)}` : "UTC";
+}
+const isToday = (t) => new Date(t).toDateString() === new Date().toDateString();
+const when = (t, ...more) => (t ? make("time", { datetime: t, title: t }, isToday(t) ? clock(t) : stamp(t), ...more) : "–");
 
 /* ---- the API ---- */
 
@@ -165,7 +173,9 @@ const kindOf = (status) => (status === "UP" || status === "CLOSED" ? "good" : st
 
 function showStatus(s) {
   const j = s.journal, b = s.backlog;
-  $("instance").textContent = `${s.service.version} · slot ${s.service.slot} · up ${duration(s.service.uptimeSeconds)}`;
+  $("instance").textContent = [s.service.host, s.service.version, `slot ${s.service.slot}`, `up ${duration(s.service.uptimeSeconds)}`].filter(Boolean).join(" · ");
+  $("instance").title = `instance ${s.service.instance}, process ${s.service.pid}, since ${s.service.startedAt}`;
+  document.title = `${s.status} · ${s.service.host || "product-change-service"} slot ${s.service.slot}`;
   const down = Object.entries(s.neighbours).filter(([, v]) => v !== "UP").map(([k]) => k);
   $("health").className = `pill ${kindOf(s.status)}`;
   $("health").textContent = [s.status, s.retiring && "retiring", s.stopping && "stopping", down.length && `out: ${down.join(", ")}`].filter(Boolean).join(" · ");
@@ -181,6 +191,24 @@ function showStatus(s) {
   $("doubt-count").textContent = number(j.inDoubt ?? 0);
 }
 
+/* ---- what needs a person, first ---- */
+
+function showAttention(s, breakers) {
+  const j = s.journal, b = s.backlog, found = [];
+  const say = (kind, text, where) => found.push(make("li", {}, make("a", { class: kind, href: `#${where}` }, text)));
+  const many = (n, one, more) => `${number(n)} ${n === 1 ? one : more}`;
+  if (!j.writable) say("bad", `takes no changes: the journal cannot be written${j.reason ? ` (${j.reason})` : ""}`, "t-journal");
+  for (const x of breakers) {
+    if (x.state !== "CLOSED") say(kindOf(x.state), `${x.name} is ${x.state} since ${isToday(x.since) ? clock(x.since) : stamp(x.since)}`, "t-neighbours");
+  }
+  for (const [name, state] of Object.entries(s.neighbours)) if (state !== "UP") say("bad", `${name} is out`, "t-neighbours");
+  if (j.inDoubt > 0) say(j.oldestDoubtSeconds > 900 ? "bad" : "warn", `${many(j.inDoubt, "change", "changes")} in doubt, the oldest for ${duration(j.oldestDoubtSeconds)}`, "t-doubts");
+  if (b?.mvno.dead > 0) say("bad", many(b.mvno.dead, "dead letter", "dead letters"), "t-deliveries");
+  if (b?.postgresql.refused > 0) say("bad", `${many(b.postgresql.refused, "row", "rows")} refused by PostgreSQL`, "t-journal");
+  if (s.orphanSlots > 0) say("bad", `${many(s.orphanSlots, "slot", "slots")} without an owner`, "t-journal");
+  $("attention").replaceChildren(...(found.length ? found : [make("li", { class: "dim" }, "Nothing needs a person.")]));
+}
+
 /* ---- breakers ---- */
 
 function bar(used, most) {
@@ -194,9 +222,9 @@ function showBreakers(data) {
   const percent = (p) => (p === undefined ? "–" : `${p} %`);
   fill("breakers", data.breakers.map((b) => make("tr", {},
     make("td", { class: "mono tight" }, b.name),
-    make("td", { class: "tight" }, make("span", { class: `pill ${kindOf(b.state)}` }, b.state), b.openForMilliseconds ? ` ${duration(seconds(b.openForMilliseconds))}` : ""),
+    make("td", { class: "tight" }, make("span", { class: `pill ${kindOf(b.state)}` }, b.state), b.state === "CLOSED" ? null : make("div", { class: "dim" }, "since ", when(b.since))),
     make("td", {}, percent(b.failureRatePercent)), make("td", {}, percent(b.slowCallRatePercent)),
-    make("td", {}, b.lastCause ? `${b.lastCause} ` : "–", make("span", { class: "dim" }, b.lastCauseAt ? clock(b.lastCauseAt) : "")),
+    make("td", {}, b.lastCause ? `${b.lastCause} ` : "–", make("span", { class: "dim" }, b.lastCauseAt ? when(b.lastCauseAt) : "")),
     make("td", {}, b.bulkhead ? bar(b.bulkhead.inFlight, b.bulkhead.maxInFlight) : "–"),
     make("td", {}, b.bulkhead ? bar(b.bulkhead.queued, b.bulkhead.maxQueue) : "–"),
     make("td", {}, b.bulkhead ? number(b.bulkhead.refused) : "–"),
@@ -207,7 +235,8 @@ function switchBreaker(b) {
   dialog(`Switch ${b.name}`, `It is ${b.state} now. What you choose is not kept through a restart.`, [
     ["reset", "reset: closed, window and back-off forgotten"], ["closed", "closed"], ["forced-open", "forced-open: nothing passes"],
     ["disabled", "disabled: everything passes, nothing is counted"], ["metrics-only", "metrics-only: counted, never opens"]],
-  (action, reason) => ask("PUT", `/admin/breakers/${encodeURIComponent(b.name)}`, { action, actor: sessionStorage.getItem("actor"), ...(reason && { reason }) }));
+  (action, reason) => ask("PUT", `/admin/breakers/${encodeURIComponent(b.name)}`, { action, actor: sessionStorage.getItem("actor"), ...(reason && { reason }) }),
+  (action) => ["forced-open", "disabled", "metrics-only"].includes(action));
 }
 
 /* ---- doubts ---- */
@@ -222,7 +251,7 @@ function showDoubts(data) {
     make("td", { class: "mono tight" }, d.lineNumber),
     make("td", {}, d.currentProductName || "", make("div", { class: "dim mono" }, d.currentProductCode || "")),
     make("td", {}, d.targetProductName || "", make("div", { class: "dim mono" }, d.targetProductCode)),
-    make("td", {}, `${number(d.checks)}×`), make("td", { class: "tight" }, d.onOperatorList ? "–" : clock(d.nextCheckAt)),
+    make("td", {}, `${number(d.checks)}×`), make("td", { class: "tight" }, d.onOperatorList ? "–" : when(d.nextCheckAt)),
     make("td", {}, storyLink(d.requestId)),
     make("td", { class: "tight" }, make("button", { type: "button", "data-key": `check ${d.requestId}`, onclick: () => checkNow(d) }, "Ask KOS now"), " ",
       make("button", { type: "button", "data-key": `settle ${d.requestId}`, onclick: () => settle(d) }, "Settle…")))));
@@ -240,7 +269,7 @@ async function checkNow(d) {
 function settle(d) {
   dialog(`Settle ${d.lineNumber}`, `${d.currentProductCode} → ${d.targetProductCode}, in doubt since ${stamp(d.doubtSince)}. Ask the carrier first: MVNO AP and the customer are told what you choose, and it cannot be taken back.`,
     [["completed", "completed: the line has the new plan"], ["not-applied", "not applied: it has not, and will not get it"]],
-    (outcome, reason) => ask("POST", `/admin/changes/${d.requestId}/settle`, { outcome, actor: sessionStorage.getItem("actor"), reason }), true);
+    (outcome, reason) => ask("POST", `/admin/changes/${d.requestId}/settle`, { outcome, actor: sessionStorage.getItem("actor"), reason }), () => true);
 }
 
 /* ---- deliveries ---- */
@@ -252,10 +281,10 @@ function showDeliveries(data) {
     const last = e.lastAttempt;
     return make("tr", {},
       make("td", {}, e.seq), make("td", { class: "tight" }, e.eventType), make("td", { class: "mono tight" }, e.lineNumber),
-      make("td", { class: "tight" }, stamp(e.createdAt)),
-      make("td", { class: "tight" }, last ? `${last.status || last.error || "no answer"} ` : "–", make("span", { class: "dim" }, last ? clock(last.at) : "")),
+      make("td", { class: "tight" }, when(e.createdAt)),
+      make("td", { class: "tight" }, last ? `${last.status || last.error || "no answer"} ` : "–", make("span", { class: "dim" }, last ? when(last.at) : "")),
       make("td", { class: "answer mono" }, last?.answer || ""), make("td", {}, storyLink(e.requestId)),
-      make("td", { class: "tight" }, e.state === "pending" ? `due ${clock(e.dueAt)}` : make("button", { type: "button", "data-key": `replay ${e.seq}`, onclick: () => replay(e) }, "Replay…")));
+      make("td", { class: "tight" }, e.state === "pending" ? make("span", {}, "due ", when(e.dueAt)) : make("button", { type: "button", "data-key": `replay ${e.seq}`, onclick: () => replay(e) }, "Replay…")));
   }));
 }
 
@@ -295,20 +324,22 @@ function story(s) {
   for (const [k, v] of Object.entries(facts)) if (v) dl.append(make("dt", {}, k), make("dd", {}, v));
   return make("article", { class: "card story" },
     make("h3", {}, make("span", { class: `pill ${c.state === "COMPLETED" ? "good" : c.inDoubt ? "warn" : ""}` }, c.inDoubt ? "IN DOUBT" : c.state || "?")), dl,
-    make("ol", { class: "time" }, ...items.map((i) => make("li", { class: i.kind }, make("span", { class: "at mono" }, i.at ? `${stamp(i.at)}.${i.at.slice(20, 23)}` : ""), i.text))),
+    make("ol", { class: "time" }, ...items.map((i) => make("li", { class: i.kind }, make("span", { class: "at mono", title: i.at }, i.at ? `${stamp(i.at)}.${i.at.slice(20, 23)}` : ""), i.text))),
     make("details", {}, make("summary", {}, "Everything, as it is"), make("pre", {}, JSON.stringify(s, null, 2))));
 }
 
 /* ---- asking back ---- */
 
 let askDone = null;
-function dialog(title, text, choices, act, reasonNeeded = false) {
+/* reasonNeeded(choice): nothing is sent without a reason. */
+function dialog(title, text, choices, act, reasonNeeded = () => false) {
   $("ask-title").textContent = title;
   $("ask-text").textContent = text;
   $("ask-wrong").textContent = "";
   $("reason").value = "";
-  $("reason").required = reasonNeeded;
+  $("reason").required = reasonNeeded("");
   $("ask-choices").replaceChildren(...choices.map(([value, label]) => make("label", {}, make("input", { type: "radio", name: "choice", value, required: true }), label)));
+  $("ask-choices").onchange = (event) => { $("reason").required = reasonNeeded(event.target.value); };
   askDone = act;
   $("ask").showModal();
 }
@@ -352,7 +383,8 @@ async function refresh() {
     showStatus(status);
     showTraffic(metrics);
     showBreakers(breakers);
-    $("freshness").textContent = `as of ${clock(Date.now())}`;
+    showAttention(status, breakers.breakers);
+    $("freshness").textContent = `as of ${clock(Date.now())} ${zone()}`;
     tell("");
     return true;
   } catch (e) {
