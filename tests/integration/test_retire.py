@@ -256,6 +256,21 @@ def test_retiring_can_be_taken_back(world, customer, kos):
     assert other.process.running()
 
 
+def test_slots_are_seen_when_nobody_runs(world, customer, mvno):
+    """Issue 7: PcsOrphanSlot's command, on a machine whose only instance is dead."""
+    mvno.fault("hang", operation="results")
+    customer.change()
+    world.service.kill9()
+    run = world.run("slots", "--json", env=world.env())
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)["slots"]
+    assert [(s["slot"], s["state"], s["eventsPending"]) for s in found] == [(0, "orphan", 1)], found
+    assert "slot 0" in world.run("slots", env=world.env()).stdout
+    assert world.run("slots", "--slot", "0", env=world.env()).returncode == 3
+    mvno.clear()
+    world.service.start()
+
+
 def test_wrong_use_is_told(world):
     for argv in ((), ("--slot", "1", "--orphans"), ("--slot", "x"), ("--slot", "1", "--wait", "soon"), ("--orphans", "--cancel"),
                  ("--slot", "1", "more"), ("--slot", "0", "--socket", "/x")):
