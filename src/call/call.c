@@ -1,7 +1,8 @@
 /* call.c - one outgoing call from its start to its one callback.
  *
  *   call_start -> RUNNING --curl has ended it, or client destroyed--> TELLING -> SPARE
- *        |           `------call_cancel-------------------------------------------^ ^
+ *        |          | ^ `---call_cancel-------------------------------------------^ ^
+ *        |          `-' its old connection stirred: again, on a new one             |
  *        +-----> DEFERRED --end of the turn---------------------------> TELLING ---+
  *                    (deadline already past, an option refused)
  *
@@ -120,6 +121,16 @@ static void leave_multi(struct call *call)
     call->client->in_flight--;
 }
 
+/* Its old connection had ended or brought bytes of its own before anything was written: a new one is made. */
+static bool begin_again(struct call *call)
+{
+    if (!call->stirred || !request_set_up_afresh(call, clock_mono_ns())) {
+        return false;
+    }
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    return curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK;
+}
+
 static struct call_result empty_result(void)
 {
     return (struct call_result){
@@ -129,6 +140,9 @@ static struct call_result empty_result(void)
 static void ended(struct call *call, CURLcode code)
 {
     struct call_result result = empty_result();
+    if (begin_again(call)) {
+        return;
+    }
     outcome_judge(call, code, &result);
     if (result.reach == CALL_ANSWERED) {
         read_answer(call, &result);

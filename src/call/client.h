@@ -37,6 +37,9 @@ struct call {
     bool no_http;      /* a status line of the answer is none */
     unsigned attempts; /* how often curl was about to write the request */
     bool body_read;    /* curl has fetched bytes of the body (once) */
+    bool stirred;      /* not written: its old connection was not as quiet as it has to be */
+    uint64_t deadline_ns;
+    long connect_ms;
     size_t head_bytes; /* of the answer */
     bool head_ended;   /* its empty line has come */
     size_t body_at, body_len;
@@ -72,8 +75,10 @@ struct call_client {
 bool sockets_attach(struct call_client *c);
 /* The connections that this easy handle opens are ours to watch. */
 bool sockets_own(struct call_client *c, CURL *easy);
-/* A new connection from this local port is about to carry its first request. */
-void sockets_established(struct call_client *c, int local_port);
+/* A new connection between these ports is about to carry its first request. */
+void sockets_established(struct call_client *c, int local_port, int peer_port);
+/* An idle connection between these ports has ended, or says something that nobody has asked for. */
+bool sockets_stirred(struct call_client *c, int local_port, int peer_port);
 /* Lets curl do what is due and tells the callers whose calls have ended. */
 void sockets_run_due(struct call_client *c);
 /* The same for every transfer, due or not: dear, for rare occasions. */
@@ -95,6 +100,8 @@ void call_free_spare(struct call_client *c);
 /* ---- request.c ---- */
 /* Sets every option of a call. CALL_OK, or why it cannot be made. */
 enum call_error request_set_up(struct call *call, const struct call_request *request, uint64_t now_ns);
+/* The same request on a connection of its own: nothing of it has been written yet. False: too late. */
+bool request_set_up_afresh(struct call *call, uint64_t now_ns);
 
 /* ---- outcome.c ---- */
 /* What code means: fills error, reach and reason. call->easy still has its information. */

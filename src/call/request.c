@@ -17,13 +17,18 @@ static int on_about_to_write(void *arg, char *primary_ip, char *local_ip, int pr
     long written = 0, connects = 0;
     (void)primary_ip;
     (void)local_ip;
-    (void)primary_port;
     curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connects);
     if (connects > 0) {
-        sockets_established(call->client, local_port);
+        sockets_established(call->client, local_port, primary_port);
     }
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &written);
     if (call->once && (written > 0 || call->body_read)) {
+        return CURL_PREREQFUNC_ABORT;
+    }
+    /* curl 7.88 takes a connection with bytes to read for a live one, and would read them as the answer: an answer to
+     * somebody else's request, or a 408 that came while it was idle. call.c begins again on a new one. */
+    if (connects == 0 && call->attempts == 0 && sockets_stirred(call->client, local_port, primary_port)) {
+        call->stirred = true;
         return CURL_PREREQFUNC_ABORT;
     }
     call->attempts++;
@@ -214,15 +219,22 @@ static bool set_body(struct call *call, const struct call_request *request)
     return ok;
 }
 
-static bool set_limits(struct call *call, const struct call_request *request, uint64_t left_ns)
+static bool set_deadline(struct call *call, uint64_t left_ns)
 {
-    long left_ms = (long)((left_ns + NS_PER_MS - 1) / NS_PER_MS);
-    long connect_ms = (long)request->connect_timeout_ms;
+    long left_ms = (long)((left_ns + NS_PER_MS - 1) / NS_PER_MS), connect_ms = call->connect_ms;
     bool ok = true;
-    buf_reset(&call->answer);
-    call->answer.max = request->max_answer;
     set(CURLOPT_TIMEOUT_MS, left_ms);
     set(CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 && connect_ms < left_ms ? connect_ms : left_ms);
+    return ok;
+}
+
+static bool set_limits(struct call *call, const struct call_request *request, uint64_t now_ns)
+{
+    call->deadline_ns = request->deadline_ns;
+    call->connect_ms = (long)request->connect_timeout_ms;
+    bool ok = set_deadline(call, call->deadline_ns - now_ns);
+    buf_reset(&call->answer);
+    call->answer.max = request->max_answer;
     /* Refuses a Content-Length over the limit at once; chunked answers are cut in on_answer(). */
     set(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_answer);
     return ok;
@@ -231,17 +243,25 @@ static bool set_limits(struct call *call, const struct call_request *request, ui
 enum call_error request_set_up(struct call *call, const struct call_request *request, uint64_t now_ns)
 {
     bool ok = true;
-    call->too_large = call->no_http = call->body_read = call->head_ended = false;
+    call->too_large = call->no_http = call->body_read = call->head_ended = call->stirred = false;
     call->attempts = 0;
     call->head_bytes = 0;
     if (request->deadline_ns <= now_ns) {
         return CALL_TIMEOUT;
     }
     ok = set_always(call) && set_endpoint(call, request->endpoint) && set_headers(call, request->headers) &&
-         set_body(call, request) && set_limits(call, request, request->deadline_ns - now_ns);
+         set_body(call, request) && set_limits(call, request, now_ns);
     set(CURLOPT_URL, request->url);
     if (call->head.failed) {
         return CALL_PROTOCOL; /* more header lines than a request of ours can have */
     }
     return ok ? CALL_OK : CALL_NO_MEMORY;
+}
+
+bool request_set_up_afresh(struct call *call, uint64_t now_ns)
+{
+    bool ok = call->deadline_ns > now_ns && set_deadline(call, call->deadline_ns - now_ns);
+    set(CURLOPT_FRESH_CONNECT, 1L);
+    call->stirred = false;
+    return ok;
 }

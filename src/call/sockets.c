@@ -12,6 +12,7 @@
 #define CURL_DISABLE_DEPRECATION /* curl_multi_socket_all() */
 #include "call/client.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -27,8 +28,9 @@ struct call_socket {
     int wanted;  /* UV_READABLE | UV_WRITABLE, 0: curl does not care */
     int watched; /* what libuv watches */
     unsigned errors;
-    bool established; /* a request was about to be written: close_socket() will be called */
-    bool closed;      /* the handle is closing */
+    int local_port, peer_port; /* once established */
+    bool established;          /* a request was about to be written: close_socket() will be called */
+    bool closed;               /* the handle is closing */
 };
 
 static void on_poll(uv_poll_t *handle, int status, int events);
@@ -101,7 +103,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
         flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
     }
-    if (!s->wanted) { /* an idle connection has ended: curl sees that when it wants to use it */
+    if (!s->wanted) { /* an idle connection stirs: seen when it is to be used (sockets_stirred) */
         watch(s, 0);
         return;
     }
@@ -246,7 +248,7 @@ static int local_port_of(int fd)
                                          : ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
 }
 
-void sockets_established(struct call_client *c, int local_port)
+void sockets_established(struct call_client *c, int local_port, int peer_port)
 {
     struct call_socket *s;
     for (unsigned i = 0; i < CALL_SOCKET_BUCKETS; i++) {
@@ -254,9 +256,28 @@ void sockets_established(struct call_client *c, int local_port)
         {
             if (!s->established && local_port_of(s->fd) == local_port) {
                 s->established = true;
+                s->local_port = local_port;
+                s->peer_port = peer_port;
             }
         }
     }
+}
+
+bool sockets_stirred(struct call_client *c, int local_port, int peer_port)
+{
+    struct call_socket *s;
+    char byte;
+    for (unsigned i = 0; i < CALL_SOCKET_BUCKETS; i++) {
+        LIST_FOREACH(s, &c->sockets[i], link)
+        {
+            if (s->local_port == local_port && s->peer_port == peer_port &&
+                (recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+                 (errno != EAGAIN && errno != EINTR))) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 bool sockets_own(struct call_client *c, CURL *easy)

@@ -195,6 +195,7 @@ static inline void server_accept(uv_stream_t *listener, int status)
     struct peer *p = calloc(1, sizeof *p);
     ck_assert_int_eq(status, 0);
     uv_tcp_init(&reactor.loop, &p->tcp);
+    uv_tcp_nodelay(&p->tcp, 1); /* what it says is there at once */
     p->server = s;
     p->number = ++s->accepted;
     p->next = s->peers;
