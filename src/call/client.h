@@ -33,7 +33,7 @@ struct call {
     enum call_error deferred_error;
     uint64_t started_ns;
     bool once;
-    bool too_large;
+    bool too_large, cut;
     bool no_http;      /* a status line of the answer is none */
     unsigned attempts; /* how often curl was about to write the request */
     bool body_read;    /* curl has fetched bytes of the body (once) */

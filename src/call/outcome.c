@@ -58,7 +58,7 @@ static enum call_error timeout_error(const struct call *call)
 static enum call_error classify(const struct call *call, CURLcode code)
 {
     if (call->too_large) {
-        return CALL_TOO_LARGE;
+        return call->cut && call->head_ended ? CALL_OK : CALL_TOO_LARGE;
     }
     if (call->no_http) {
         return CALL_PROTOCOL;
@@ -130,7 +130,8 @@ void outcome_judge(struct call *call, CURLcode code, struct call_result *result)
     result->reach = reach_of(call, result->error);
     result->reason = call->error[0] ? call->error : curl_easy_strerror(code);
     if (call->too_large) {
-        result->reason = "the answer is larger than allowed";
+        result->reason =
+            result->error == CALL_OK ? "the answer was cut" : "the answer is larger than allowed";
     } else if (call->no_http) {
         result->reason = "the answer's status line is none of HTTP";
     } else if (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_SEND_FAIL_REWIND) {

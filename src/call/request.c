@@ -103,8 +103,12 @@ static size_t on_head(char *data, size_t size, size_t count, void *arg)
 static size_t on_answer(char *data, size_t size, size_t count, void *arg)
 {
     struct call *call = arg;
-    size_t n = size * count;
-    call->too_large = n > call->answer.max - call->answer.len;
+    size_t n = size * count, room = call->answer.max - call->answer.len;
+    call->too_large = n > room;
+    if (call->too_large && call->cut) {
+        buf_put(&call->answer, data, room);
+        return 0;
+    }
     buf_put(&call->answer, data, n);
     return buf_ok(&call->answer) ? n : 0;
 }
@@ -235,8 +239,10 @@ static bool set_limits(struct call *call, const struct call_request *request, ui
     bool ok = set_deadline(call, call->deadline_ns - now_ns);
     buf_reset(&call->answer);
     call->answer.max = request->max_answer;
-    /* Refuses a Content-Length over the limit at once; chunked answers are cut in on_answer(). */
-    set(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_answer);
+    call->cut = request->cut;
+    if (!call->cut) { /* refuses a Content-Length over the limit at once; chunked answers are cut in on_answer() */
+        set(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_answer);
+    }
     return ok;
 }
 

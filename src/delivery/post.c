@@ -76,6 +76,7 @@ bool post_start(struct lane *lane)
         .deadline_ns = lane->started_ns + (uint64_t)d->config.deadline_ms * NS_PER_MS,
         .connect_timeout_ms = (uint32_t)d->config.connect_timeout_ms,
         .max_answer = ANSWER_MAX,
+        .cut = true,
         .endpoint = &d->endpoint,
     };
     FAILPOINT("delivery.before_post");

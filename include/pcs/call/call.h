@@ -52,6 +52,7 @@ struct call_request {
     uint64_t deadline_ns; /* absolute, clock_mono_ns() */
     uint32_t connect_timeout_ms;
     size_t max_answer; /* bytes of body; more is CALL_TOO_LARGE, also when chunked */
+    bool cut;          /* more is no failure: only so much of it is read, and the status is what matters */
     bool once; /* never written twice, whatever happens to the connection: an order (DESIGN.md, Failure) */
     const struct call_endpoint *endpoint; /* NULL: defaults; lives as long as the client */
 };

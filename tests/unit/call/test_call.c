@@ -602,6 +602,24 @@ START_TEST(too_large)
 }
 END_TEST
 
+/* Where only the status matters, an answer is cut, not refused; a head without end is no answer all the same. */
+START_TEST(cut)
+{
+    static void (*const ways[])(struct peer *) = {large_chunks, large_head};
+    server_start(&server, ways[_i]);
+    struct call_request r = request_to("POST", server.port);
+    r.cut = true;
+    struct outcome o = run(&r);
+    if (_i == 1) {
+        ck_assert_msg(o.error == CALL_TOO_LARGE, "%s: %s", call_error_name(o.error), o.reason);
+        return;
+    }
+    ck_assert_msg(o.reach == CALL_ANSWERED, "%s", o.reason);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_uint_eq(o.len, 1000);
+}
+END_TEST
+
 static void exact(struct peer *p)
 {
     char body[1000];
@@ -926,6 +944,7 @@ int main(void)
                         (int)(sizeof odd_status_lines / sizeof *odd_status_lines));
     tcase_add_test(c, slow_drip);
     tcase_add_loop_test(c, too_large, 0, 3);
+    tcase_add_loop_test(c, cut, 0, 2);
     tcase_add_test(c, exactly_as_large_as_allowed);
     tcase_add_test(c, answer_before_reset);
     tcase_add_loop_test(c, order_is_written_once, 0, 3);

@@ -100,7 +100,6 @@ static const char *const destination_faults[] = {
     "\"kind\":\"reset\"",
     "\"kind\":\"close\",\"phase\":\"after\"",
     "\"kind\":\"truncated\"",
-    "\"kind\":\"big_body\",\"bytes\":4000000",
     "\"kind\":\"hang\",\"count\":4",
 };
 
@@ -159,10 +158,12 @@ START_TEST(contract_3_any_2xx_is_delivered)
     sim_fault("{\"operation\":\"results\",\"kind\":\"http_status\",\"status\":204,\"phase\":\"after\","
               "\"count\":1}");
     sim_fault("{\"operation\":\"results\",\"kind\":\"chunked\",\"bytes\":1,\"count\":1}");
+    sim_fault("{\"operation\":\"results\",\"kind\":\"big_body\",\"count\":1}");
+    sim_fault("{\"operation\":\"results\",\"kind\":\"big_body\",\"chunked\":true,\"count\":1}");
     delivery_start(&config);
-    make_events(1, 3);
+    make_events(1, 5);
     ck_assert(rig_until(all_delivered(), 10000));
-    in_order(1, 3);
+    in_order(1, 5);
     ck_assert_int_eq(sim_stat("duplicates"), 0);
 }
 END_TEST
