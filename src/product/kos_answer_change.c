@@ -53,6 +53,13 @@ static bool all_ours(const cJSON *object, const struct kos_change_expected *x)
            ours(object, "newProductCode", x->target_code, strcmp);
 }
 
+/* An inquiry of a change carries the change's id, a list none: their answers, when they come late or twice on the order's
+ * connection, say 0000 too. */
+static bool of_a_read(const cJSON *data)
+{
+    return !kos_get(data, "changeInfo") && (kos_get(data, "productInfo") || kos_get(data, "products"));
+}
+
 static enum kos_order_answer judge_envelope(int status, const struct kos_envelope *e,
                                             const struct kos_change_expected *expected, struct kos_verdict *v)
 {
@@ -73,6 +80,9 @@ static enum kos_order_answer judge_envelope(int status, const struct kos_envelop
         }
         if (!all_ours(e->data, expected) || !all_ours(kos_get_object(e->data, "changeInfo"), expected)) {
             return doubt(v, KOS_CALL_CONTRADICTORY, "the answer is about another order");
+        }
+        if (of_a_read(e->data)) {
+            return doubt(v, KOS_CALL_CONTRADICTORY, "the answer is about no order");
         }
         kos_verdict_set(v, r->outcome, r->count, r->reason);
         return r->answer;
