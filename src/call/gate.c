@@ -325,8 +325,9 @@ static void enter(struct gate_pass *p)
     }
 }
 
-struct gate_pass *gate_enter(struct gate *g, struct reactor *r, uint64_t queue_deadline_ns,
-                             uint64_t call_deadline_ns, gate_done done, void *arg)
+static struct gate_pass *enter_queue(struct gate *g, bool ahead, struct reactor *r,
+                                     uint64_t queue_deadline_ns, uint64_t call_deadline_ns, gate_done done,
+                                     void *arg)
 {
     struct gate_pass *p = calloc(1, sizeof *p);
     struct gate_desk *d = p ? desk_open(r) : NULL;
@@ -342,9 +343,22 @@ struct gate_pass *gate_enter(struct gate *g, struct reactor *r, uint64_t queue_d
     p->queue_deadline_ns = queue_deadline_ns;
     p->call_deadline_ns = call_deadline_ns;
     p->waiter.granted = on_granted;
+    p->waiter.ahead = ahead;
     p->message.deliver = on_granted_here;
     enter(p);
     return p;
+}
+
+struct gate_pass *gate_enter(struct gate *g, struct reactor *r, uint64_t queue_deadline_ns,
+                             uint64_t call_deadline_ns, gate_done done, void *arg)
+{
+    return enter_queue(g, false, r, queue_deadline_ns, call_deadline_ns, done, arg);
+}
+
+struct gate_pass *gate_enter_ahead(struct gate *g, struct reactor *r, uint64_t queue_deadline_ns,
+                                   uint64_t call_deadline_ns, gate_done done, void *arg)
+{
+    return enter_queue(g, true, r, queue_deadline_ns, call_deadline_ns, done, arg);
 }
 
 void gate_cancel(struct gate_pass *p)

@@ -1,7 +1,7 @@
 /*
- * Bulkhead: counters and an intrusive queue under one mutex.
+ * Bulkhead: counters and two intrusive queues under one mutex.
  *
- * A waiter is in the queue exactly while waiter->queued is true, which only the mutex's holder reads or
+ * A waiter is in its queue exactly while waiter->queued is true, which only the mutex's holder reads or
  * writes. Whoever takes it out (grant or cancel) decides the race. Granted waiters form a chain of their own
  * that is walked after the mutex is given back.
  */
@@ -12,11 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct queue {
+    struct bulkhead_waiter *first, *last; /* oldest first */
+    uint32_t count;
+};
+
 struct bulkhead {
     pthread_mutex_t lock;
     char name[BULKHEAD_NAME_MAX];
-    uint32_t in_flight, queued, max_in_flight, max_queue;
-    struct bulkhead_waiter *first, *last; /* oldest first */
+    uint32_t in_flight, max_in_flight, max_queue;
+    struct queue ahead, plain;
     uint64_t granted_total, queued_total, refused_total, cancelled_total;
 };
 
@@ -43,47 +48,56 @@ void bulkhead_destroy(struct bulkhead *bh)
 {
     if (bh == NULL)
         return;
-    assert(bh->in_flight == 0 && bh->queued == 0);
+    assert(bh->in_flight == 0 && bh->ahead.count == 0 && bh->plain.count == 0);
     pthread_mutex_destroy(&bh->lock);
     free(bh);
 }
 
-static void queue_append(struct bulkhead *bh, struct bulkhead_waiter *w)
+static struct queue *queue_of(struct bulkhead *bh, const struct bulkhead_waiter *w)
 {
-    w->next = NULL;
-    w->prev = bh->last;
-    w->queued = true;
-    if (bh->last != NULL)
-        bh->last->next = w;
-    else
-        bh->first = w;
-    bh->last = w;
-    bh->queued++;
+    return w->ahead ? &bh->ahead : &bh->plain;
 }
 
-static void queue_remove(struct bulkhead *bh, struct bulkhead_waiter *w)
+static void queue_append(struct queue *q, struct bulkhead_waiter *w)
+{
+    w->next = NULL;
+    w->prev = q->last;
+    w->queued = true;
+    if (q->last != NULL)
+        q->last->next = w;
+    else
+        q->first = w;
+    q->last = w;
+    q->count++;
+}
+
+static void queue_remove(struct queue *q, struct bulkhead_waiter *w)
 {
     if (w->prev != NULL)
         w->prev->next = w->next;
     else
-        bh->first = w->next;
+        q->first = w->next;
     if (w->next != NULL)
         w->next->prev = w->prev;
     else
-        bh->last = w->prev;
+        q->last = w->prev;
     w->next = w->prev = NULL;
     w->queued = false;
-    bh->queued--;
+    q->count--;
+}
+
+static struct bulkhead_waiter *next_waiter(const struct bulkhead *bh)
+{
+    return bh->ahead.first != NULL ? bh->ahead.first : bh->plain.first;
 }
 
 /* Gives free slots to the oldest waiters and chains them by next. Mutex held. */
 static struct bulkhead_waiter *grant_waiters(struct bulkhead *bh)
 {
-    struct bulkhead_waiter *granted = NULL, **end = &granted;
+    struct bulkhead_waiter *granted = NULL, **end = &granted, *w;
 
-    while (bh->first != NULL && bh->in_flight < bh->max_in_flight) {
-        struct bulkhead_waiter *w = bh->first;
-        queue_remove(bh, w);
+    while (bh->in_flight < bh->max_in_flight && (w = next_waiter(bh)) != NULL) {
+        queue_remove(queue_of(bh, w), w);
         bh->in_flight++;
         bh->granted_total++;
         *end = w;
@@ -108,13 +122,14 @@ enum bulkhead_result bulkhead_acquire(struct bulkhead *bh, struct bulkhead_waite
     enum bulkhead_result result;
 
     pthread_mutex_lock(&bh->lock);
-    if (bh->in_flight < bh->max_in_flight && bh->first == NULL) {
+    struct queue *q = queue_of(bh, waiter);
+    if (bh->in_flight < bh->max_in_flight && next_waiter(bh) == NULL) {
         bh->in_flight++;
         bh->granted_total++;
         result = BULKHEAD_GRANTED;
-    } else if (bh->queued < bh->max_queue) {
+    } else if (q->count < bh->max_queue) {
         assert(waiter->granted != NULL);
-        queue_append(bh, waiter);
+        queue_append(q, waiter);
         bh->queued_total++;
         result = BULKHEAD_QUEUED;
     } else {
@@ -144,7 +159,7 @@ bool bulkhead_cancel(struct bulkhead *bh, struct bulkhead_waiter *waiter)
     pthread_mutex_lock(&bh->lock);
     bool was_queued = waiter->queued;
     if (was_queued) {
-        queue_remove(bh, waiter);
+        queue_remove(queue_of(bh, waiter), waiter);
         bh->cancelled_total++;
     }
     pthread_mutex_unlock(&bh->lock);
@@ -169,7 +184,7 @@ void bulkhead_snapshot(struct bulkhead *bh, struct bulkhead_snapshot *out)
     pthread_mutex_lock(&bh->lock);
     snprintf(out->name, sizeof out->name, "%s", bh->name);
     out->in_flight = bh->in_flight;
-    out->queued = bh->queued;
+    out->queued = bh->ahead.count + bh->plain.count;
     out->max_in_flight = bh->max_in_flight;
     out->max_queue = bh->max_queue;
     out->granted_total = bh->granted_total;

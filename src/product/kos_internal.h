@@ -29,6 +29,7 @@ struct kos_request {
     struct kos_request *next, **link; /* in kos->requests */
     enum kos_operation op;
     enum kos_state state;
+    bool ahead;                       /* of other reads in the queue: it is for an order */
     uint64_t deadline_ns, attempt_ns; /* absolute; when the present attempt was handed to curl */
     struct gate_pass *pass;           /* KOS_QUEUED: waiting; KOS_CALLING: held */
     struct call *call;

@@ -131,7 +131,8 @@ static void on_list(void *arg, const struct call_result *result)
 
 static void enter(struct kos_request *r, gate_done done)
 {
-    r->pass = gate_enter(kos_gate(r->kos, r->op), r->kos->reactor, r->deadline_ns, r->deadline_ns, done, r);
+    r->pass = (r->ahead ? gate_enter_ahead : gate_enter)(kos_gate(r->kos, r->op), r->kos->reactor,
+                                                         r->deadline_ns, r->deadline_ns, done, r);
 }
 
 static void earn_retry(struct kos *k)
@@ -182,6 +183,7 @@ static struct kos_request *start(struct kos *k, enum kos_operation op, const cha
         return NULL;
     }
     r->read_done = done;
+    r->ahead = caller->change_id != NULL; /* an order needs it: reads, however many, do not starve orders */
     r->deadline_ns = clock_mono_ns() + (uint64_t)kos_deadline_ms(k->config, op) * NS_PER_MS;
     if (deadline_ns && deadline_ns < r->deadline_ns) {
         r->deadline_ns = deadline_ns;

@@ -151,6 +151,37 @@ def test_bulkhead_full_is_503_and_reads_do_not_starve_orders(session):
         w.close()
 
 
+def test_reads_that_fill_the_inquirys_queue_do_not_starve_orders(session):
+    """An order asks KOS for the customer afresh: in a queue of its own, before the reads that wait."""
+    w = World(session, env={"KOS_INQUIRY_MAX_IN_FLIGHT": 1, "KOS_INQUIRY_MAX_QUEUE": 3, "LIMITS_RATE": 0, "SERVER_THREADS": 2})
+    stop = threading.Event()
+    try:
+        w.customer().api.screen().expect(200)
+        ordering = [w.customer() for _ in range(3)]
+        w.kos.fault("delay", operation="inquiry", delayMs=150)
+        statuses = []
+
+        def keep_reading():
+            while not stop.is_set():
+                statuses.append(w.customer().api.menu().status)
+
+        threads = [threading.Thread(target=keep_reading) for _ in range(8)]
+        for t in threads:
+            t.start()
+        until(lambda: statuses.count(503) > 5 and w.service.metric("pcs_bulkhead_queued", bulkhead="kos.inquiry") >= 2, 10, "the queue is full")
+        for c in ordering:
+            start = time.monotonic()
+            c.api.change(c.body()).expect(200)
+            assert time.monotonic() - start < 2.5
+        assert 200 in statuses, "nor do orders starve reads"
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(10)
+        w.kos.clear()
+        w.close()
+
+
 def test_single_flight_any_number_of_misses_make_one_call(session):
     w = World(session, env={"SERVER_THREADS": 1})
     try:

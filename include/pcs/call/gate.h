@@ -35,6 +35,9 @@ typedef void (*gate_done)(void *arg, enum gate_answer answer, struct gate_pass *
  * only without memory. */
 struct gate_pass *gate_enter(struct gate *g, struct reactor *r, uint64_t queue_deadline_ns,
                              uint64_t call_deadline_ns, gate_done done, void *arg);
+/* Likewise, in the queue that is served first (bulkhead.h). */
+struct gate_pass *gate_enter_ahead(struct gate *g, struct reactor *r, uint64_t queue_deadline_ns,
+                                   uint64_t call_deadline_ns, gate_done done, void *arg);
 /* The caller no longer wants it: no callback after this, and whatever was already granted is given back. Before
  * the callback, or afterwards in place of gate_return(). Waiting passes must be cancelled before their reactor is
  * stopped. */

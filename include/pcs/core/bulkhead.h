@@ -1,6 +1,7 @@
 /*
  * Bulkhead: a process-wide limit of calls in flight to one upstream operation, with a bounded first-come
- * first-served queue behind it, so that a slow neighbour cannot take every thread and buffer with it.
+ * first-served queue behind it, so that a slow neighbour cannot take every thread and buffer with it. A second queue,
+ * as long, is served before the first: what an order needs does not wait behind reads.
  *
  * Threads: every function may be called from any thread; a mutex is held for a few pointer moves only.
  */
@@ -22,7 +23,7 @@ enum bulkhead_result {
 };
 
 /*
- * A place in the queue; memory of the caller's, usually inside its request. Set granted before acquire and
+ * A place in a queue; memory of the caller's, usually inside its request. Set granted and ahead before acquire and
  * leave the rest alone. Must stay where it is from BULKHEAD_QUEUED until granted has been called or
  * bulkhead_cancel has returned true; afterwards it may be used again.
  */
@@ -31,13 +32,14 @@ struct bulkhead_waiter {
      * mutex, possibly before bulkhead_acquire has returned in the waiter's own thread: it should only post a
      * message to its own loop. It may call the bulkhead, and may end the waiter's memory. */
     void (*granted)(struct bulkhead_waiter *waiter);
+    bool ahead; /* in the queue that is served first */
     struct bulkhead_waiter *next, *prev;
     bool queued;
 };
 
 struct bulkhead_snapshot {
     char name[BULKHEAD_NAME_MAX];
-    uint32_t in_flight, queued, max_in_flight, max_queue;
+    uint32_t in_flight, queued, max_in_flight, max_queue; /* queued: in both; max_queue: of each */
     /* Counters that never go down: */
     uint64_t granted_total;   /* slots given, at once or from the queue */
     uint64_t queued_total;    /* had to wait */
@@ -51,10 +53,10 @@ struct bulkhead *bulkhead_create(const char *name, uint32_t max_in_flight, uint3
 /* Nobody may hold a slot or wait any more. NULL is fine. */
 void bulkhead_destroy(struct bulkhead *bh);
 
-/* Asks for a slot. Nobody overtakes those who wait. */
+/* Asks for a slot. Nobody overtakes those who wait in the same queue or the one ahead. */
 enum bulkhead_result bulkhead_acquire(struct bulkhead *bh, struct bulkhead_waiter *waiter);
 
-/* Gives a slot back; it goes to the oldest waiter, whose granted is called in this call. A release without
+/* Gives a slot back; it goes to the oldest waiter, of those ahead first, whose granted is called in this call. A release without
  * a slot in flight is a mistake of the caller's: asserted, and ignored in a release build. */
 void bulkhead_release(struct bulkhead *bh);
 

@@ -77,6 +77,34 @@ START_TEST(slots_go_to_the_oldest_waiter)
 }
 END_TEST
 
+/* Issue 4, point 1: who is ahead has a queue of its own, served first; either way in order of arrival. */
+START_TEST(those_ahead_do_not_wait_behind_the_others)
+{
+    struct bulkhead *bh = bulkhead_create("x", 1, 2);
+    struct member m[7];
+
+    for (int i = 0; i < 7; i++)
+        m[i] = member(i);
+    m[3].waiter.ahead = m[4].waiter.ahead = m[5].waiter.ahead = true;
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[0].waiter), BULKHEAD_GRANTED);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[1].waiter), BULKHEAD_QUEUED);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[2].waiter), BULKHEAD_QUEUED);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[6].waiter), BULKHEAD_FULL);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[3].waiter), BULKHEAD_QUEUED);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[4].waiter), BULKHEAD_QUEUED);
+    ck_assert_int_eq(bulkhead_acquire(bh, &m[5].waiter), BULKHEAD_FULL);
+    ck_assert_uint_eq(look(bh).queued, 4);
+    ck_assert(bulkhead_cancel(bh, &m[3].waiter));
+    for (int i = 0; i < 3; i++)
+        bulkhead_release(bh);
+    ck_assert_int_eq(granted_count, 3);
+    ck_assert(order[0] == 4 && order[1] == 1 && order[2] == 2);
+    bulkhead_release(bh);
+    ck_assert_uint_eq(look(bh).queued, 0);
+    bulkhead_destroy(bh);
+}
+END_TEST
+
 START_TEST(no_queue_means_full_at_once)
 {
     struct bulkhead *bh = bulkhead_create("x", 1, 0);
@@ -314,6 +342,7 @@ int main(void)
 
     tcase_add_test(t, limits_are_checked);
     tcase_add_test(t, slots_go_to_the_oldest_waiter);
+    tcase_add_test(t, those_ahead_do_not_wait_behind_the_others);
     tcase_add_test(t, no_queue_means_full_at_once);
     tcase_add_test(t, cancel_leaves_the_queue_whole);
     tcase_add_test(t, resize_grants_or_shrinks_softly);
