@@ -36,9 +36,7 @@ demo_command() {
 
 demo_running() {
     local name
-    for name in redis postgres kos-sim mvno-sim auth-sim service gateway; do
-        process_pid "$name" >/dev/null || die "$name does not run: ./dev up first"
-    done
+    stack_running redis postgres kos-sim mvno-sim auth-sim service gateway
     mapfile -t DEMO_INSTANCES < <(for name in $(stack_names); do [[ $name != service* ]] || ! process_pid "$name" >/dev/null || echo "$name"; done)
 }
 

@@ -37,10 +37,39 @@ process_start() {
     printf '%s %s %s %s\n' "$pid" "$(process_start_time "$pid")" "$(boot_id)" "$port" >"$STATE/pids/$name"
 }
 
+# process_left NAME: what it left running when it died: the workers of a killed nginx go on, and keep its port. A
+# session's number is not given away while it has members, so they are ours as long as nobody leads it.
+process_left() {
+    local pid started boot
+    read -r pid started boot _ 2>/dev/null <"$STATE/pids/$1" || return 0
+    [[ $boot == "$(boot_id)" ]] && ! process_start_time "$pid" >/dev/null || return 0
+    ps -s "$pid" -o pid=,stat= | awk -v leader="$pid" '$1 != leader && $2 !~ /^Z/ { print $1 }'
+}
+
+# process_clear NAME: ends what it left running.
+process_clear() {
+    local pid left deadline
+    left=$(process_left "$1") || true
+    [[ -n $left ]] || return 0
+    for pid in $left; do
+        progress "stopping what $1 left running ($pid)"
+        kill -TERM "$pid" 2>/dev/null || true
+    done
+    deadline=$(($(now_ms) + 3000))
+    while [[ -n $(process_left "$1") ]]; do
+        if (($(now_ms) > deadline)); then
+            for pid in $(process_left "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
+            break
+        fi
+        sleep 0.02
+    done
+}
+
 # process_stop NAME SIGNAL SECONDS: asks, waits, then kills.
 process_stop() {
     local name=$1 signal=$2 limit=$3 pid deadline
     pid=$(process_pid "$name") || {
+        process_clear "$name"
         rm -f "$STATE/pids/$name"
         return 0
     }
@@ -56,6 +85,7 @@ process_stop() {
         fi
         sleep 0.02
     done
+    process_clear "$name"
     rm -f "$STATE/pids/$name"
 }
 
@@ -80,6 +110,7 @@ port_needed() {
             die "$name runs on port $(process_port "$name"), not on $port ($variable): ./dev down first"
         return 0
     fi
+    process_clear "$name"
     ! port_listener "$port" || die "port $port, which $name needs, is in use: free it, or set $variable to another one"
 }
 

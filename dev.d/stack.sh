@@ -13,10 +13,15 @@ gateway  PCS_GATEWAY_PORT 8080
 DB_DATABASE=product_change
 STACK_TARGETS=(product-change-service kos-sim mvno-sim auth-sim)
 
+# A port that the environment does not name is the one on which the part runs already, whoever started it.
 stack_settings() {
     local name variable default
+    STATE=${PCS_STATE:-$DEV_ROOT/run/stack}
+    [[ $STATE == /* ]] || STATE=$DEV_ROOT/$STATE
     while read -r name variable default; do
-        [[ -z $name ]] || printf -v "$variable" '%s' "${!variable:-$default}"
+        [[ -n $name ]] || continue
+        [[ -z ${!variable:-} ]] && process_pid "$name" >/dev/null && default=$(process_port "$name")
+        printf -v "$variable" '%s' "${!variable:-$default}"
     done <<<"$STACK_PORTS"
     INSTANCES=${PCS_INSTANCES:-1}
     [[ $INSTANCES =~ ^[1-8]$ ]] || die "PCS_INSTANCES must be 1 to 8, not \"$INSTANCES\""
@@ -24,8 +29,6 @@ stack_settings() {
     KOS=http://127.0.0.1:$PCS_KOS_PORT
     MVNO=http://127.0.0.1:$PCS_MVNO_PORT
     AUTH=http://127.0.0.1:$PCS_AUTH_PORT
-    STATE=${PCS_STATE:-$DEV_ROOT/run/stack}
-    [[ $STATE == /* ]] || STATE=$DEV_ROOT/$STATE
 }
 
 # instance NUMBER: its name and, in INSTANCE_PORT, its port
@@ -337,9 +340,17 @@ stack_reset() {
 # stack_attach: the settings and secrets of the stack that was started.
 stack_attach() {
     stack_settings
-    STATE=$(readlink -f "$STATE")
+    STATE=$(readlink -m "$STATE")
     [[ -s $STATE/secrets.env ]] || die "there is no stack: ./dev up first"
     stack_secrets
+}
+
+# stack_running NAME…: dies, naming it, when one of them does not run.
+stack_running() {
+    local name
+    for name in "$@"; do
+        process_pid "$name" >/dev/null || die "$name does not run: ./dev up first"
+    done
 }
 
 # One part alone: to see what the service does without it, and when it is back.
@@ -363,7 +374,9 @@ stack_start_one() {
 }
 
 stack_journey() {
+    (($# == 0)) || die "journey takes no arguments"
     stack_attach
+    stack_running redis postgres kos-sim mvno-sim auth-sim service gateway
     SMOKE=''
     trap stack_end EXIT
     journeys
@@ -372,7 +385,7 @@ stack_journey() {
 stack_status() {
     local name pid port all=0 seen=0
     stack_settings
-    STATE=$(readlink -f "$STATE")
+    STATE=$(readlink -m "$STATE")
     for name in $(stack_names); do
         [[ -e $STATE/pids/$name || $name != service-* ]] || continue
         seen=$((seen + 1))
@@ -421,6 +434,7 @@ stack_logs() {
 
 stack_psql() {
     stack_attach
+    stack_running postgres
     export PGPASSWORD=$DB_OWNER_PASSWORD PGOPTIONS='-c search_path=product_change'
     exec psql -h 127.0.0.1 -p "$PCS_PG_PORT" -U pcs_owner -d "$DB_DATABASE" "$@"
 }
