@@ -52,6 +52,7 @@ says "a port that the environment names counts" 0 '7777' env PCS_REDIS_PORT=7777
 
 # ---- the gateway is killed, and a worker of it goes on: it is ended, or its port would stay in use
 setsid bash -c 'sleep 300 & echo $$ $! >"$1"; wait' bash "$tmp/session" &
+disown
 until [[ -s $tmp/session ]]; do sleep 0.02; done
 read -r master worker <"$tmp/session"
 (
@@ -59,7 +60,6 @@ read -r master worker <"$tmp/session"
     printf '%s %s %s %s\n' "$master" "$(process_start_time "$master")" "$(boot_id)" 26398 >"$PCS_STATE/pids/gateway"
 )
 kill -KILL "$master"
-wait "$!" 2>/dev/null
 says "a worker without its master is no gateway" 1 'gateway    down' ./dev status
 kill "$part"
 wait "$part" 2>/dev/null
