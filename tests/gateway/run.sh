@@ -122,6 +122,10 @@ ok "401: correlation id is the header's" has "\"correlationId\":\"$(header X-Req
 ok "401: is JSON" jq -e .error.code <<<"${answer##*$'\r\n\r\n'}" >/dev/null
 ask "$gateway/product/menu" -H 'Accept-Language: en-US,ko;q=0.5'
 ok "401 in English" has '"message":"Authentication is required"'
+ok "401: how to come in, once" is "$(header WWW-Authenticate)" Bearer
+ask "$gateway/product/menu" -H 'Accept: application/problem+json'
+ok "401 as RFC 9457" is "$(header Content-Type) $(jq -r '"\(.type) \(.status) \(.title) \(.code) \(.path)"' <<<"${answer##*$'\r\n\r\n'}")" \
+    'application/problem+json; charset=utf-8 urn:pcs:UNAUTHORIZED 401 인증이 필요합니다 UNAUTHORIZED /product/menu'
 ask "$gateway/product/menu" -H "${bearer}x"
 ok "forged token: 401" is "$(status)" 401
 ask "$gateway/product/menu" -H "Authorization: Bearer $(mint --sub noperm --line 01055556666)"
@@ -138,6 +142,14 @@ ok "the check cannot be made: 503, nothing was passed on" is "$(status)" 503
 ok "503: code" has '"code":"SERVICE_UNAVAILABLE","message":"시스템 일시 장애, 잠시 후 재시도"'
 ok "503: when to come back, in body and header" has '"retryAfterSeconds":5'
 ok "503: Retry-After" is "$(header Retry-After)" 5
+ask -X POST "$gateway/product/request" -H "$bearer" -d '{}'
+ok "the check is made again" is "$(status)" 200
+curl -s -X POST "http://127.0.0.1:$auth_port/_sim/faults" -d '{"operation":"check","kind":"reset","count":1}' >/dev/null
+ask "$gateway/product/menu" -H "$bearer"
+ok "a kept connection that the auth service just closed refuses nobody: the question is asked again" is "$(status)" 200
+curl -s -X POST "http://127.0.0.1:$auth_port/_sim/faults" -d '{"operation":"check","kind":"http_status","status":429,"count":1}' >/dev/null
+ask "$gateway/product/menu" -H "$bearer" -H 'Accept: application/problem+json'
+ok "an answer of the check that is none is no permission: 503" is "$(status) $(jq -r '"\(.status) \(.retryAfterSeconds)"' <<<"${answer##*$'\r\n\r\n'}")" '503 503 5'
 
 # ---- where it goes
 ask "$gateway/product/request/0190?wait=3" -H "$bearer"
@@ -170,7 +182,7 @@ done
 ask "$gateway/"
 ok "the page needs no token" has '<title>page</title>'
 ok "the page is HTML" is "$(header Content-Type)" 'text/html; charset=utf-8'
-ok "the page runs nothing from elsewhere" grep -q "default-src 'self';.*frame-ancestors 'none'" <<<"$(header Content-Security-Policy)"
+ok "the page runs nothing from elsewhere" grep -q "default-src 'none'; script-src 'self';.*frame-ancestors 'none'" <<<"$(header Content-Security-Policy)"
 ok "and nothing inline" lacks unsafe-inline
 ok "the page: nosniff, no-cache, no referrer" is "$(header X-Content-Type-Options) $(header Cache-Control) $(header Referrer-Policy)" 'nosniff no-cache no-referrer'
 ask "$gateway/js/app.js"
@@ -269,6 +281,30 @@ ok "a head that is too large: 431" is "$(status)" 431
 ok "431: code" has '"code":"HEADERS_TOO_LARGE"'
 ask "$gateway/product/menu?$(head -c 9000 /dev/zero | tr '\0' a)"
 ok "a URI that is too long: 431" is "$(status)" 431
+raw() { # LINE…: one request, as it is
+    exec 5<>"/dev/tcp/127.0.0.1/$gateway_port"
+    printf '%s\r\n' "$@" '' >&5
+    answer=$(timeout 15 cat <&5)
+    exec 5>&-
+}
+raw 'POST /product/request HTTP/1.1' 'Host: x' 'Connection: close' "$bearer" 'Transfer-Encoding: gzip, chunked' ''
+ok "an unknown transfer coding: 400 in the contract's form" is "$(status) $(jq -r .error.code <<<"${answer##*$'\r\n\r\n'}")" '400 INVALID_REQUEST'
+raw 'GET /product/menu HTTP/9.9' 'Host: x' 'Connection: close'
+ok "an unknown version likewise" is "$(status) $(jq -r .error.code <<<"${answer##*$'\r\n\r\n'}")" '400 INVALID_REQUEST'
+raw 'GET /product/menu HTTP/1.0' "$bearer"
+ok "HTTP/1.0 needs no Host" is "$(status)" 200
+raw 'POST /product/request HTTP/1.1' 'Host: x' 'Connection: close' "$bearer" 'Content-Length: 5' 'Transfer-Encoding: chunked' '' 0 ''
+ok "two lengths are none: 400" is "$(status)" 400
+for path in //product//menu /product/./menu /product/%6denu /x/..%2fproduct/menu /product/%2e%2e/product/menu; do
+    raw "GET $path HTTP/1.1" 'Host: x' 'Connection: close' "$bearer"
+    ok "$path is /menu" has 'GET /menu HTTP/1.1'
+done
+for path in /product//metrics /product/%6detrics /product/health%2flive /product/x/%2e%2e/metrics /api/v1/products/..%2f..%2f..%2fmetrics \
+    /api/v1/auth//check /api/v1/auth/%63heck /%5fauth /%2ehidden/file.html; do
+    raw "GET $path HTTP/1.1" 'Host: x' 'Connection: close' "$bearer"
+    ok "$path is not for outside" is "$(status)" 404
+done
+raw "GET /product/request/%30%31%301000%30001 HTTP/1.1" 'Host: x' 'Connection: close' "$bearer"
 ask -X TRACE "$gateway/product/menu"
 ok "TRACE: 405" is "$(status)" 405
 
@@ -329,11 +365,13 @@ ask -X POST "$silent/product/request" -H "$bearer" -d '{}'
 ok "no answer to a POST: 504, and the result is not known" is "$(status)" 504
 ok "504: code" has '"code":"RESULT_UNKNOWN"'
 ok "504: no advice to try again" is "$(header Retry-After)" ''
+ask "$silent/product/late" -H "$bearer" -H 'Accept: application/problem+json'
+ok "504 as RFC 9457" is "$(status) $(jq -r .status <<<"${answer##*$'\r\n\r\n'}")" '504 504'
 ask -X DELETE "$silent/product/request/0190" -H "$bearer"
 ok "no answer to a DELETE likewise" has '"code":"RESULT_UNKNOWN"'
 ask "$silent/product/menu" -H "$bearer"
 ok "no answer to a GET: 504, try again" has '"code":"SERVICE_UNAVAILABLE"'
-ok "each was sent once" is "$(awk '{ print $1 }' "$tmp/silent.log" | sort | uniq -c | tr -s '[:space:]' ' ')" ' 1 DELETE 1 GET 1 POST '
+ok "each was sent once" is "$(awk '{ print $1 }' "$tmp/silent.log" | sort | uniq -c | tr -s '[:space:]' ' ')" ' 1 DELETE 2 GET 1 POST '
 curl -s -X POST "http://127.0.0.1:$auth_port/_sim/faults" -d '{"operation":"check","kind":"hang","count":1}' >/dev/null
 ask -X POST "$silent/product/request/never" -H "$bearer" -d '{}'
 ok "no answer from the check: 503, nothing was passed on" is "$(status) $(grep -c never "$tmp/silent.log" || true)" '503 0'
@@ -345,6 +383,8 @@ ask -X POST "$gateway/product/request" -H "$bearer" -d '{}'
 ok "no instance can be reached: 503, and that is the truth" is "$(status)" 503
 ok "503: code" has '"code":"SERVICE_UNAVAILABLE"'
 ok "503: when" is "$(header Retry-After)" 5
+ask -X POST "$gateway/product/request" -H "$bearer" -H 'Accept: application/problem+json' -d '{}'
+ok "503 as RFC 9457 has the answer's status" is "$(status) $(jq -r .status <<<"${answer##*$'\r\n\r\n'}")" '503 503'
 kill "$auth_pid"
 wait "$auth_pid" 2>/dev/null || true
 ask "$gateway/product/menu" -H "$bearer"
@@ -354,6 +394,7 @@ ok "the auth service is gone: 503" is "$(status)" 503
 answer=$(cat "$tmp/gw/access.log" "$tmp/gw/error.log")
 ok "log: no line number" lacks 0101000
 ok "log: none with dashes" lacks 010-1
+ok "log: none that is encoded" lacks '%30'
 ok "log: no query" lacks '?'
 ok "log: no token" lacks eyJ
 ok "log: every line is JSON" jq -es 'length > 100 and all(.[]; .time and .status and .path)' "$tmp/gw/access.log" >/dev/null
