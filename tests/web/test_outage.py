@@ -164,7 +164,7 @@ def test_too_many_requests(page, customer):
     finally:
         enough.set()
         crowd.join()
-    page.wait("[data-code=TOO_MANY_REQUESTS]", "요청이 너무 많습니다")
+    page.wait("[data-code=TOO_MANY_REQUESTS]", "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요")
     page.look("too-many")
     page.press("#again:not(:disabled)").state("COMPLETED")
     assert len(customer.orders()) == 1

@@ -43,6 +43,8 @@ def test_no_permission_is_said_at_the_first_screen(page):
     page.login("noperm", "password1!").screen("menu")
     page.wait("[data-code=FORBIDDEN]", "서비스 이용 권한이 없습니다")
     page.look("forbidden")
+    page.press("#other-user").screen("login")
+    assert page.stored("pcs.session") is None
 
 
 def test_an_administrator_names_the_line(page, customer):
@@ -168,7 +170,7 @@ def test_a_change_from_beginning_to_end(page, site, customer):
     page.to_confirm(customer).order().state("COMPLETED")
     page.look("completed")
     text = page.text()
-    for part in ("변경되었습니다", "LTE 플러스", "45,000원", "100GB", "LTE_BASIC → LTE_PLUS"):
+    for part in ("변경되었습니다", "LTE 플러스", "45,000원", "100GB", "LTE 베이직 → LTE 플러스"):
         assert part in text, part
     assert [a.get_attribute("data-action") for a in page.all("main [data-action]")] == ["VIEW_MENU", "VIEW_HISTORY"]
     assert page.stored("pcs.intent") is None, "the result is known"

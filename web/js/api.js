@@ -2,6 +2,7 @@
 import { language } from "./text.js";
 
 const SESSION = "pcs.session";
+const NAMES = "pcs.names";
 const USUAL_MS = 15000;
 
 /** kind: "network" (no answer: it may or may not have arrived), "http" (an answer that is no success). */
@@ -46,6 +47,26 @@ export function keepSession(value) {
 
 export function dropSession() {
   sessionStorage.removeItem(SESSION);
+}
+
+/** What plans are called: a change names them by their codes only. Kept in the tab, so that a reload knows them too. */
+export function rememberNames(plans) {
+  const names = knownNames();
+  for (const plan of plans) if (plan.productName) names[plan.productCode] = plan.productName;
+  sessionStorage.setItem(NAMES, JSON.stringify(names));
+}
+
+export function planName(code) {
+  const names = knownNames();
+  return Object.hasOwn(names, code) ? names[code] : code;
+}
+
+function knownNames() {
+  try {
+    return JSON.parse(sessionStorage.getItem(NAMES)) || {};
+  } catch {
+    return {};
+  }
 }
 
 export async function login(userId, password) {

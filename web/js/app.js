@@ -1,6 +1,6 @@
 // The frame: which screen is shown, the header, the session's end, the language, the network.
 import { Failure, dropSession, keepSession, logout, session } from "./api.js";
-import { fill, h } from "./dom.js";
+import { announce, fill, h } from "./dom.js";
 import { dropIntent, intent } from "./intent.js";
 import { confirmScreen } from "./screens/confirm.js";
 import { historyScreen } from "./screens/history.js";
@@ -34,6 +34,7 @@ function context(name, argument, signal) {
       open();
     },
     loggedIn,
+    bye,
     withLine,
   };
 }
@@ -66,6 +67,7 @@ async function open() {
   if (mine && !mine.line) name = "line";
   // An intent that is not under way any more ends when the customer goes elsewhere: nothing was ordered.
   if (mine && name !== "order" && (intent(mine.user) || {}).step === "unsent") dropIntent();
+  announce(""); // what was said of the screen before
   frame(name, mine);
   window.scrollTo(0, 0);
   const screen = context(name, decode(argument), signal);

@@ -80,6 +80,7 @@ const TEXTS = {
   more: ["월 {0} 더 냅니다", "{0} more a month"],
   less: ["월 {0} 덜 냅니다", "{0} less a month"],
   same: ["요금이 같습니다", "Same fee"],
+  thanNow: ["현재보다", "compared with now"],
   compare: ["현재 상품과 비교", "Compared with your plan"],
   chooseFirst: ["상품을 선택하면 현재 상품과 비교해 드립니다.", "Choose a plan to compare it with yours."],
   next: ["다음", "Next"],
@@ -101,7 +102,7 @@ const TEXTS = {
     "지금은 통신사에 확인할 수 없습니다. 신청하시면 통신사가 복구된 뒤 처리되거나, 접수되지 않으면 바로 알려 드립니다.",
     "The carrier cannot be asked now. If you go on, your request is either kept until it is back, or you are told at once that it was not taken.",
   ],
-  chooseOther: ["다른 상품 선택", "Choose another plan"],
+  chooseOther: ["다른 상품 선택", "Another plan"],
   planGone: ["선택하신 상품을 찾을 수 없습니다.", "The plan you chose was not found."],
 
   sending: ["신청하고 있습니다", "Sending your request"],
@@ -114,7 +115,6 @@ const TEXTS = {
   unsentWait: ["{0}초 후 다시 신청할 수 있습니다", "You can try again in {0} s"],
   unsentAgain: ["다시 신청하기", "Try again"],
   unsentStop: ["신청 그만두기", "Do not ask again"],
-  busyTitle: ["요청이 너무 많습니다", "Too many requests"],
 
   processing: ["변경을 진행하고 있습니다", "Your change is under way"],
   processingLead: ["보통 몇 초 안에 끝납니다.", "This usually takes a few seconds."],
@@ -167,6 +167,7 @@ const TEXTS = {
   offlineTitle: ["연결할 수 없습니다", "No connection"],
   offlineLead: ["인터넷 연결을 확인해 주세요. 연결되면 자동으로 다시 불러옵니다.", "Please check your connection. The page loads again by itself."],
   forbidden: ["이용 권한이 없습니다", "You may not use this service"],
+  otherUser: ["다른 계정으로 로그인", "Log in as somebody else"],
   wrong: ["문제가 생겼습니다", "Something went wrong"],
   correlation: ["문의 번호", "Reference"],
 };

@@ -17,7 +17,7 @@ function draw(screen, data) {
   const open = intent(screen.session.user);
   if (!target) return gone(screen, data);
   const body = { lineNumber: data.lineNumber, currentProductCode: data.currentProduct.productCode, targetProductCode: target.productCode };
-  const checks = h("div.check-area", { "aria-live": "polite" });
+  const checks = h("div.check-area", {});
   const button = h("button.primary.wide", { type: "button", id: "order", disabled: true, onclick: order }, t("order"));
 
   // The first press makes the intent; whatever comes after it finds it.

@@ -1,5 +1,5 @@
 // The line's changes, newest first, page by page (UFR-PROD-040).
-import { call } from "../api.js";
+import { call, planName, rememberNames } from "../api.js";
 import { h, icon } from "../dom.js";
 import { heading, load, show } from "../parts.js";
 import { t, time } from "../text.js";
@@ -12,6 +12,7 @@ export function historyScreen(screen) {
 }
 
 function draw(screen, { history, pagination: p }) {
+  rememberNames(history.flatMap((c) => [{ productCode: c.currentProductCode, productName: c.currentProductName }, { productCode: c.targetProductCode, productName: c.targetProductName }]));
   show(
     screen,
     t("historyTitle"),
@@ -46,7 +47,7 @@ function entry(change) {
       "a.panel.entry",
       { href: `#/result/${change.requestId}`, "data-request": change.requestId, "data-status": change.processStatus },
       h("span.entry-top", {}, h(`span.status.${state.toLowerCase()}`, {}, t(state)), h("time", { datetime: change.requestedAt }, time(change.requestedAt))),
-      h("span.entry-plans", {}, h("span", {}, change.currentProductName || change.currentProductCode), h("span.arrow", { "aria-hidden": "true" }, "→"), h("strong", {}, change.targetProductName || change.targetProductCode)),
+      h("span.entry-plans", {}, h("span", {}, change.currentProductName || planName(change.currentProductCode)), h("span.arrow", { "aria-hidden": "true" }, "→"), h("strong", {}, change.targetProductName || planName(change.targetProductCode))),
       h("span.quiet", {}, change.resultMessage),
     ),
   );

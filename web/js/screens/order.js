@@ -26,8 +26,7 @@ export async function orderScreen(screen) {
 
 /** 503 or 429: nothing was ordered. When it may be tried again is counted down; trying is the customer's. */
 async function unsent(screen, mine, failure) {
-  const crowded = mine.code === "TOO_MANY_REQUESTS";
-  const title = crowded ? t("busyTitle") : t("unsentTitle");
+  const title = t("unsentTitle");
   const button = h("button.primary", { type: "button", id: "again", disabled: true, onclick: retry }, t("unsentAgain"));
   const count = h("p.count", {});
 

@@ -1,11 +1,13 @@
 // SCR-006, UFR-PROD-020: the plans this line may change to, each against the current one; the others with why not.
-import { call } from "../api.js";
+import { call, rememberNames } from "../api.js";
 import { fill, h } from "../dom.js";
 import { comparison, facts, heading, load, network, planCard, say, show, staleNote } from "../parts.js";
 import { difference, signed, t, won } from "../text.js";
 
-export function readPlans(screen) {
-  return call("GET", screen.withLine("/product/change"), { signal: screen.signal });
+export async function readPlans(screen) {
+  const data = await call("GET", screen.withLine("/product/change"), { signal: screen.signal });
+  rememberNames([data.currentProduct, ...data.products, ...data.unavailable]);
+  return data;
 }
 
 export function plansScreen(screen) {
@@ -56,7 +58,7 @@ function option(plan, select) {
       "span.option-body",
       {},
       h("span.plan-head", {}, h("span.plan-name", {}, plan.productName, " ", network(plan)), h("span.price", {}, won(plan.monthlyFee), h("span", {}, t("perMonth")))),
-      h("span.option-foot", {}, facts(plan), h(`span.change.${fee > 0 ? "more" : fee < 0 ? "less" : "same"}`, { title: difference(fee) }, signed(fee))),
+      h("span.option-foot", {}, facts(plan), h(`span.change.${fee > 0 ? "more" : fee < 0 ? "less" : "same"}`, {}, h("span", {}, t("thanNow")), " ", h("strong", {}, signed(fee)))),
     ),
   );
 }

@@ -1,5 +1,5 @@
 // SCR-008, UFR-PROD-040: what became of a change. Doubt and waiting are shown as progress and end by themselves.
-import { call } from "../api.js";
+import { call, planName } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { dropIntent, intent, watch } from "../intent.js";
 import { countdown, planCard, say, show, spinner } from "../parts.js";
@@ -44,7 +44,7 @@ function drawResult(screen, result, news, signal, redraw) {
 }
 
 const detailsOf = (result) => [
-  ["change", `${result.currentProductCode} → ${result.targetProductCode}`],
+  ["change", `${planName(result.currentProductCode)} → ${planName(result.targetProductCode)}`],
   ["requestedAt", time(result.requestedAt)],
   ["processedAt", result.processedAt && time(result.processedAt)],
   ["orderNumber", result.kosOrderNumber],
