@@ -202,6 +202,14 @@ service_settings() {
         "JWT_SECRET=$JWT_SECRET" JWT_ALGORITHMS=HS512 JWT_ISSUER=phonebill-auth-service ${PCS_SERVICE_ENV:-})
 }
 
+# runs_with_settings NAME: whether it was started with SETTINGS; of a name given twice the last counts.
+runs_with_settings() {
+    local pid now
+    pid=$(process_pid "$1") && now=$(tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | last_of_each) && [[ -n $now ]] || return 0
+    [[ $(printf '%s\n' "${SETTINGS[@]:2}" | last_of_each) == "$now" ]]
+}
+last_of_each() { awk -F= 'NF && $1 != "PATH" && $1 != "HOME" { of[$1] = $0 } END { for (n in of) print of[n] }' | sort; }
+
 service_ready() { # PORT: every neighbour is up
     [[ $(curl -sf -m 2 "http://127.0.0.1:$1/health/ready" | jq -r .status) == UP ]]
 }
@@ -212,8 +220,12 @@ start_services() {
     for ((n = 1; n <= INSTANCES; n++)); do
         name=$(instance_name "$n")
         port=$(instance_port "$n")
-        needs_start "$name" build/product-change-service || continue
         service_settings "$n"
+        if process_pid "$name" >/dev/null && ! runs_with_settings "$name"; then
+            progress "$name: other settings"
+            process_stop "$name" TERM 20
+        fi
+        needs_start "$name" build/product-change-service || continue
         process_start "$name" "$port" "${SETTINGS[@]}" build/product-change-service --config config/product-change-service.yaml
         # Not yet seen neighbours count as down: a first look at each of them belongs to being ready here.
         wait_for "$name" 15 service_ready "$port"

@@ -50,6 +50,25 @@ says "what runs keeps its port, the rest has the default" 0 '26399 15432' echo "
 says "a port that the environment names counts" 0 '7777' env PCS_REDIS_PORT=7777 \
     bash -euc 'DEV_ROOT=$PWD; . dev.d/common.sh; . dev.d/process.sh; . dev.d/stack.sh; stack_settings; echo $PCS_REDIS_PORT'
 
+# ---- the service runs on until it is asked for with other settings
+env -i PATH=/elsewhere A=1 B=3 "$(command -v sleep)" 300 &
+other=$!
+until grep -qz '^B=3$' "/proc/$other/environ"; do kill -0 "$other" && sleep 0.02 || exit 1; done
+(
+    . dev.d/process.sh
+    printf '%s %s %s %s\n' "$other" "$(process_start_time "$other")" "$(boot_id)" 26397 >"$PCS_STATE/pids/service"
+)
+same_settings() { # SETTING…
+    bash -euc 'DEV_ROOT=$PWD; . dev.d/common.sh; . dev.d/process.sh; . dev.d/stack.sh; STATE=$PCS_STATE
+        SETTINGS=(env -i "$@"); runs_with_settings service && echo same || echo different' bash "$@"
+}
+says "the settings that it runs with, one of them given twice" 0 same same_settings "PATH=$PATH" B=2 A=1 B=3
+says "other settings" 0 different same_settings "PATH=$PATH" A=1 B=2
+says "one setting more" 0 different same_settings "PATH=$PATH" A=1 B=3 C=4
+rm "$PCS_STATE/pids/service"
+kill "$other"
+wait "$other" 2>/dev/null
+
 # ---- the gateway is killed, and a worker of it goes on: it is ended, or its port would stay in use
 setsid bash -c 'sleep 300 & echo $$ $! >"$1"; wait' bash "$tmp/session" &
 disown
