@@ -194,6 +194,7 @@ step_observability() {
         quietly "$TMP/observability.log" compose --profile observability up -d --no-recreate --scale product-change-service=2 prometheus
     fi
     check "Prometheus reads both instances" until_true 60 scraped 2
+    check "and is healthy" until_true 60 healthy "$(container prometheus)"
     check "and knows their numbers" jq -e '.data.result | length == 2 and all(.[]; .value[1] == "1")' \
         <(curl -sf "http://127.0.0.1:$PCS_PROMETHEUS_PORT/api/v1/query?query=pcs_journal_writable")
     check "its rules were read without an error" same "$(curl -sf "http://127.0.0.1:$PCS_PROMETHEUS_PORT/api/v1/rules" | jq '[.data.groups[].rules[] | select(.health == "err")] | length')" 0
