@@ -181,7 +181,7 @@ function draw() {
     h("div.group", {}, h("h2", { id: "schemas" }, "Schemas"), Object.entries(api.components.schemas).map(([name, node]) => h("section.schema", { id: `schema-${name}` }, h("h3", {}, name), prose(node.description), schemaTable(node)))),
   );
   document.getElementById("list").replaceChildren(
-    ...api.tags.map((tag) => h("div", {}, h("h2", {}, tag.name), h("ul", {}, all.filter((o) => o.operation.tags.includes(tag.name)).map((o) => h("li", { "data-text": `${o.method} ${o.path} ${o.operation.summary}`.toLowerCase() }, h("a", { href: `#${idOf(o.method, o.path)}`, title: o.operation.summary }, h(`span.method.${o.method}`, {}, o.method.toUpperCase()), o.path)))))),
+    ...api.tags.map((tag) => h("div", {}, h("h2", {}, tag.name), h("ul", {}, all.filter((o) => o.operation.tags.includes(tag.name)).map((o) => h("li", { "data-text": `${o.method} ${o.path} ${o.operation.summary}`.toLowerCase() }, h("a", { href: `#${idOf(o.method, o.path)}`, title: o.operation.summary }, h(`span.method.${o.method}`, {}, o.method.toUpperCase()), h("span", {}, o.path.split(/(?<=\/)/).flatMap((part) => [part, h("wbr", {})])))))))),
     h("div", {}, h("h2", {}, "Schemas"), h("ul", {}, Object.keys(api.components.schemas).map((name) => h("li", { "data-text": name.toLowerCase() }, h("a", { href: `#schema-${name}` }, name))))),
   );
   const there = location.hash && document.getElementById(location.hash.slice(1));
