@@ -355,5 +355,5 @@ def test_the_gateways_headers_keep_the_page_to_itself(site):
     answer = site.auth.http.get(site.url + "/")
     policy = answer.headers["Content-Security-Policy"]
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
-    assert "frame-ancestors 'none'" in policy and "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff" and answer.headers["Referrer-Policy"] == "no-referrer"
