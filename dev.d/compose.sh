@@ -15,6 +15,9 @@ compose_program() {
 compose_command() {
     (($#)) || set -- ps
     compose_program || die "there is no docker compose here: apt-get install docker.io docker-compose, or Docker's own packages"
+    if [[ " $* " != *' config '* ]] && have docker && ! docker info >/dev/null 2>&1; then
+        die "no Docker engine answers here (docker info says why); docker/test.sh starts one of its own for a test"
+    fi
     docker/secrets.sh
     exec "${COMPOSE[@]}" "$@"
 }

@@ -31,6 +31,9 @@ says "down without a stack" 0 'nothing runs' ./dev down
 says "an unknown command" 1 'no command "nonsense"' ./dev nonsense
 says "an unknown part" 1 'stop needs one of: redis postgres' ./dev stop nonsense
 says "an unknown option" 1 'up knows --smoke only, not "--foo"' ./dev up --foo
+if command -v docker >/dev/null && { command -v docker-compose || docker compose version; } >/dev/null 2>&1; then
+    says "compose without an engine" 1 'no Docker engine answers here' env DOCKER_HOST=unix://$tmp/none ./dev compose ps
+fi
 
 # ---- redis "runs" on a port of its own, and nothing else does
 mkdir -p "$PCS_STATE"/{pids,logs}
