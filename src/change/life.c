@@ -139,6 +139,9 @@ void change_let_go(struct change *c)
     struct change_service *svc = c->svc;
     bool over = !c->durable || change_state_final(c->rec.state);
     cancel_children(c);
+    if (c->durable) {
+        change_tell_notes(c); /* what is left of the calls when the process ends */
+    }
     if (c->claimed && !c->durable) {
         release_claim(c);
     }

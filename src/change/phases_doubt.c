@@ -12,6 +12,7 @@
 enum phase phase_retry_begin(struct change *c)
 {
     change_give_pass_back(c);
+    change_tell_notes(c);
     if (c->svc->draining) {
         return PHASE_END;
     }
@@ -50,6 +51,7 @@ enum phase phase_retry_finish(struct change *c)
 
 enum phase phase_doubt_begin(struct change *c)
 {
+    change_tell_notes(c); /* above all of the order; goes into the same commit */
     if (!c->rec.in_doubt) {
         c->rec.in_doubt = true;
         c->rec.doubt_since = change_now_ms(c);

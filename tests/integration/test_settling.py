@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from harness.admin import Admin, socket_of
 from harness.wait import stays, until
 from harness.world import World
 
@@ -88,6 +89,27 @@ def test_kill_9_between_order_and_outcome_then_restart_is_settled(world, kos):
         world.row(id_)
     assert len(applied.orders(applied=True)) == 1 and not not_applied.orders(applied=True)
     waiting.api.another().change(waiting.body()).expect(200)
+
+
+@pytest.mark.parametrize("end", ["kill9", "stop"])
+def test_the_order_of_a_doubt_is_in_the_log_of_calls_however_the_process_ends(session, end):
+    """CONTRACT.md 5: one row for each call of a change. The order that got no answer is the one that support looks for; it
+    does not wait for the first inquiry that settles the doubt."""
+    w = World(session, env={**ENV, "CHANGE_SETTLE_FIRST": "60s", "CHANGE_SETTLE_MAX": "60s"})
+    try:
+        c = w.customer()
+        w.kos.fault("http_status", operation="change", lineNumber=c.line, status=500, count=1)
+        id_ = c.api.change_async(c.body()).expect(202).data["requestId"]
+        until(lambda: c.api.result(id_).data.get("inDoubt"), 3)
+        getattr(w.service, end)()
+        w.service.start()
+        calls = until(lambda: w.db.calls(id_), 5, "calls")
+        assert [(x["operation"], x["http_status"]) for x in calls] == [("inquiry", 200), ("change", 500)]
+        story = w.run("trace", id_).stdout
+        assert "change #1  http 500" in story, story
+        Admin(socket_of(w.service)).settle(id_, "not-applied").expect(200)
+    finally:
+        w.close()
 
 
 def test_the_order_was_never_sent_503_and_a_system_unavailable_event(world, customer, kos, mvno):
