@@ -42,6 +42,7 @@ struct retire {
     bool leave_dead, orphans, cancel;
     int64_t wait_s;
     pid_t child;       /* 0: the slot's owner was asked */
+    bool seen;         /* the journal could be looked into */
     struct buf left;   /* a line each: what waits, and why */
     char socket[4096]; /* of the process that was started */
 };
@@ -109,6 +110,7 @@ static void read_left(struct retire *r, const cJSON *status)
     int64_t stale = client_number(backlog, "cache.invalidations"), claims = client_number(journal, "claims");
     int64_t refused = r->leave_dead ? 0 : client_number(backlog, "postgresql.refused");
     int64_t dead = r->leave_dead ? 0 : client_number(backlog, "mvno.dead");
+    r->seen = true;
     buf_reset(&r->left);
     add(r, claims, "requests under way", "they are answered within seconds");
     add(r, waiting, "changes that wait for their turn", kos);
@@ -267,6 +269,11 @@ static int report(const struct retire *r, bool retired, const char *note)
         cJSON_Delete(root);
     } else if (retired) {
         printf("slot %d: retired%s\n", slot, note);
+    } else if (r->child < 0 && !r->seen) {
+        fprintf(stderr,
+                "retire: slot %d: the process that was to empty it has ended at once, for the reason above; its "
+                "journal was left as it is\n",
+                slot);
     } else {
         fprintf(stderr, "retire: slot %d is not empty%s; nothing of it is lost, run it again\n%s", slot, note,
                 r->left.len ? r->left.data : "");
@@ -280,6 +287,7 @@ static int retire_slot(struct retire *r)
     enum journal_slot_state state = client_slot_state(c);
     buf_init(&r->left, LEFT_MAX);
     r->child = 0;
+    r->seen = false;
     c->socket = NULL;
     int rc = CLIENT_OK;
     if (state == SLOT_RETIRED) {

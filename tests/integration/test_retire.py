@@ -271,6 +271,18 @@ def test_slots_are_seen_when_nobody_runs(world, customer, mvno):
     world.service.start()
 
 
+def test_a_damaged_journal_is_named_and_left_as_it_is(world):
+    """No "run it again": that would not help."""
+    other = world.start_service("other")
+    other.stop()
+    file = os.path.join(world.env()["JOURNAL_PATH"], "1", "journal.db")
+    with open(file, "r+b") as f:
+        f.write(b"this is no SQLite database at all, whatever its name may say....")
+    run = retire(world, "--slot", "1", rc=1)
+    assert "is damaged" in run.stderr and "left as it is" in run.stderr and "run it again" not in run.stderr, run.stderr
+    assert "damaged" in slots(world)[1]["reason"]
+
+
 def test_wrong_use_is_told(world):
     for argv in ((), ("--slot", "1", "--orphans"), ("--slot", "x"), ("--slot", "1", "--wait", "soon"), ("--orphans", "--cancel"),
                  ("--slot", "1", "more"), ("--slot", "0", "--socket", "/x")):
