@@ -98,6 +98,7 @@ static void cancel_children(struct change *c)
 {
     if (c->hold_call) {
         redis_cancel(c->hold_call);
+        c->has_line_key = true; /* perhaps: Redis may do it all the same */
     }
     if (c->idem_call) {
         redis_cancel(c->idem_call);

@@ -98,7 +98,7 @@ struct change {
     bool durable;      /* the journal has it open */
     bool in_flight;    /* an operation of ours is in the journal's queue */
     bool claimed;      /* the journal's claim in memory is ours */
-    bool has_line_key; /* the line's key in Redis is ours */
+    bool has_line_key; /* the line's key in Redis is ours, or may be */
     bool recovered;    /* taken up from the journal, not from a request */
     bool on_cached; /* KOS is out and OUTAGE_MODE=hold: the pre-check uses what is cached (then rec.held) */
     bool paced;     /* has its turn among the held changes that are looked at again */

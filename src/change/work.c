@@ -58,6 +58,7 @@ static void on_hold(void *arg, enum redis_outcome outcome, const redisReply *rep
     if (outcome != REDIS_REPLIED ||
         (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_STRING)) {
         c->line_key = LINE_KEY_UNKNOWN;
+        c->has_line_key = true; /* perhaps: what was late may have been done, and is given back like ours */
     } else if (reply->type == REDIS_REPLY_STATUS) {
         c->line_key = LINE_KEY_OURS;
         c->has_line_key = true;

@@ -1,11 +1,14 @@
 """The cache (CONTRACT.md 4, DESIGN.md): TTLs, leases, garbage, down at start and at any time, two instances."""
 
 import json
+import socket
 import threading
 import time
 
 import pytest
 
+from harness.admin import Admin, socket_of
+from harness.client import request_bytes
 from harness.wait import stays, until
 from harness.world import World
 
@@ -171,6 +174,67 @@ def test_the_line_is_claimed_while_a_change_runs_and_free_afterwards(world, cust
     kos.clear(gate)
     customer.api.result(request_id, wait=10)
     until(lambda: not cache.exists(holders[0]), 3, "deleted by its holder")
+
+
+def test_a_claim_that_redis_made_late_is_given_back(world, customer, cache):
+    """Nobody heard of it, and its request is over: it must not keep the line from the next one for twelve seconds."""
+    customer.api.menu().expect(200)
+    world.redis.pause()
+    try:
+        customer.api.change(customer.body(target="LTE_BASIC")).expect(409, "SAME_PRODUCT")
+    finally:
+        world.redis.resume()
+    until(lambda: world.service.metric("pcs_redis_link_up") >= 1, 8)
+    until(lambda: not cache.exists(f"pcs:line:{customer.line}"), 3, "the key that was made late")
+    customer.change()
+
+
+def test_a_claim_whose_caller_hung_up_is_given_back(session):
+    w = World(session, env={**ENV, "REDIS_DEADLINE": "5s"}, own_redis=True)
+    try:
+        c = w.customer()
+        c.api.menu().expect(200)
+        claims = lambda: Admin(socket_of(w.service)).get("/admin/status").data["journal"]["claims"]  # noqa: E731
+        body = json.dumps(c.body()).encode()
+        head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        w.redis.pause()
+        s = socket.create_connection(("127.0.0.1", w.service.port), 5)
+        s.sendall(request_bytes("POST", "/request", c.token, body, head))
+        until(lambda: claims() == 1, 3, "claimed here, and asked of Redis")
+        s.close()
+        until(lambda: claims() == 0, 3, "the caller is seen to be gone")
+        w.redis.resume()
+        until(lambda: w.service.metric("pcs_redis_link_up") >= 1, 8)
+        until(lambda: not w.cache.exists(f"pcs:line:{c.line}"), 3, "the key that nobody waited for")
+        c.change()
+    finally:
+        w.redis.resume()
+        w.close()
+
+
+def test_completed_is_told_when_redis_has_dropped_the_customer_and_not_before(session):
+    """CONTRACT.md 4: no read that begins after the answer, on any instance, sees the old product while Redis can be reached,
+    however slow it is within its deadline."""
+    w = World(session, env={**ENV, "REDIS_DEADLINE": "5s"}, own_redis=True)
+    told = []
+    try:
+        c = w.customer()
+        c.api.menu().expect(200)
+        gate = w.kos.fault("gate", operation="change", lineNumber=c.line)
+        t = threading.Thread(target=lambda: told.append(c.api.change(c.body())))
+        t.start()
+        w.kos.wait_held(gate)
+        w.redis.pause()
+        w.kos.clear(gate)
+        until(lambda: c.at_kos() == "LTE_PLUS", 3)
+        stays(lambda: not told, 0.5)
+        w.redis.resume()
+        t.join(10)
+        assert told and told[0].status == 200, told
+    finally:
+        w.redis.resume()
+        w.kos.clear()
+        w.close()
 
 
 def test_a_slow_redis_costs_its_deadline_and_no_more(world, customer):
