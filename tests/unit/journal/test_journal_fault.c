@@ -3,6 +3,9 @@
 
 #include "unit/journal/fault_vfs.h"
 
+#include <limits.h>
+#include <sys/stat.h>
+
 static const char *const A = "01900000-0000-7000-8000-00000000000a";
 static const char *const B = "01900000-0000-7000-8000-00000000000b";
 static const char *const C = "01900000-0000-7000-8000-00000000000c";
@@ -79,6 +82,25 @@ START_TEST(failed_fsync_and_then_a_restart)
     ck_assert_int_eq(state_of(A), CHANGE_ACCEPTED);
     ck_assert_int_eq(state_of(B), CHANGE_STATES);
     ck_assert_int_eq(keyed_intent(B, LINE_B), JOURNAL_OK);
+}
+END_TEST
+
+/* What a failed fsync was about may be in the kernel's cache alone, counted as written: before anything is promised on top
+ * of it, it is written anew, into the file, and the log begins again. */
+START_TEST(nothing_is_promised_on_a_log_whose_fsync_failed)
+{
+    char log[PATH_MAX];
+    struct stat st;
+    snprintf(log, sizeof log, "%s/0/journal.db-wal", dir.path);
+    ck_assert_int_eq(intent(A, LINE_A, CHANGE_ACCEPTED), JOURNAL_OK);
+    atomic_store(&fault_sync, true);
+    ck_assert_int_eq(keyed_intent(B, LINE_B), JOURNAL_FAILED);
+    ck_assert_int_eq(stat(log, &st), 0);
+    ck_assert_int_gt(st.st_size, 0);
+    atomic_store(&fault_sync, false);
+    wait_writable();
+    ck_assert(stat(log, &st) != 0 || st.st_size == 0);
+    ck_assert_int_eq(state_of(A), CHANGE_ACCEPTED);
 }
 END_TEST
 
@@ -220,6 +242,7 @@ int main(void)
     tcase_set_timeout(t, 90);
     tcase_add_test(t, failed_fsync_leaves_no_intent);
     tcase_add_test(t, failed_fsync_and_then_a_restart);
+    tcase_add_test(t, nothing_is_promised_on_a_log_whose_fsync_failed);
     tcase_add_test(t, failed_send_stays_accepted);
     tcase_add_test(t, failed_outcome_can_be_repeated);
     tcase_add_test(t, everything_is_answered);
