@@ -261,6 +261,16 @@ void change_caller_gone(struct change *c)
     change_abandon(c);
 }
 
+/* Its intent may have come to the disk too late (a disk that hangs), and its process have ended before it could take it
+ * back. Who was told 202 has that in the row a moment later. Without it, and older than a request lives, its caller heard
+ * nothing at all or "nothing was ordered", and that is kept: nothing is sent, or sent again. 503: found so before. */
+static bool perhaps_refused(const struct change_service *svc, const struct change_record *r)
+{
+    int64_t age = clock_wall_ms() - r->requested_at;
+    return r->first_status == 503 ||
+           (!r->first_status && (age < 0 || age >= svc->config->request_deadline_ms - ANSWER_MARGIN_MS));
+}
+
 bool change_take_up(struct change_service *svc, const struct change_record *record)
 {
     struct change *c;
@@ -280,14 +290,17 @@ bool change_take_up(struct change_service *svc, const struct change_record *reco
     svc->recovered_active++;
     log_info("change.taken_up", log_str("requestId", c->rec.request_id), log_line("line", c->rec.line),
              log_str("state", change_state_name(c->rec.state)));
-    if (!c->rec.first_status) {
+    c->refused = perhaps_refused(svc, &c->rec);
+    if (c->refused) {
+        c->rec.first_status = 503;
+    } else if (!c->rec.first_status) {
         c->rec.first_status = 202;
         tell_answered(svc, c->rec.request_id, 202);
     }
     change_note_held(c);
     FAILPOINT("change.taken_up");
     if (c->rec.state == CHANGE_ACCEPTED) {
-        change_run(c, c->rec.held ? PHASE_RETRY : PHASE_LOAD);
+        change_run(c, c->rec.held || c->refused ? PHASE_RETRY : PHASE_LOAD);
     } else {
         c->attempts = 1; /* one order may be out: whatever comes next is a repeat */
         if (kos_settings(svc->kos)->deduplicates && !c->rec.on_operator_list) {

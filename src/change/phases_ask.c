@@ -18,15 +18,16 @@ enum phase phase_claim_begin(struct change *c)
 /* A replay repeats the first answer; of a change that is still open it tells the present state. */
 static enum phase replay(struct change *c, const struct change_record *found)
 {
+    int64_t first =
+        found->first_status == 503 ? 0 : found->first_status; /* perhaps (change_take_up): as it stands now */
     bool refused = found->state == CHANGE_REFUSED && !found->frontend;
-    bool error = found->first_status ? found->first_status == 409 : refused || found->state == CHANGE_INVALID;
+    bool error = first ? first == 409 : refused || found->state == CHANGE_INVALID;
     struct change_answer a = {
         .record = found, .recorded = true, .replayed = true, .reason = "idempotency key"};
     if (error) {
         a.verdict = found->state == CHANGE_INVALID ? VERDICT_INVALID : VERDICT_DENIED;
     } else {
-        bool accepted =
-            found->first_status == 202 || (!found->first_status && !change_state_final(found->state));
+        bool accepted = first == 202 || (!first && !change_state_final(found->state));
         a.verdict = accepted ? VERDICT_ACCEPTED : VERDICT_COMPLETED;
     }
     change_answer_with(c, &a);

@@ -13,6 +13,9 @@ enum phase phase_retry_begin(struct change *c)
 {
     change_give_pass_back(c);
     change_tell_notes(c);
+    if (c->refused) {
+        return change_not_sent(c, "its caller may have been told that nothing was ordered");
+    }
     if (c->svc->draining) {
         return PHASE_END;
     }

@@ -41,7 +41,6 @@ enum phase phase_intent_begin(struct change *c)
         c->rec.state = CHANGE_ACCEPTED;
         c->rec.held = c->on_cached;
         c->rec.expires_at = now + c->svc->config->max_hold_ms;
-        c->rec.first_status = 202;
         if (c->on_cached) {
             c->rec.loaded_at = now; /* nothing is sent on what was loaded: it is loaded again before SEND */
         }
@@ -85,7 +84,9 @@ enum phase phase_intent_finish(struct change *c)
             return change_not_sent(c, "time was up before the intent was durable");
         }
         if (c->rec.state == CHANGE_ACCEPTED) {
+            c->rec.first_status = 202; /* noted when it is told, not before: change_take_up() goes by it */
             change_answer(c, VERDICT_ACCEPTED, c->rec.held ? "held" : "accepted");
+            tell_answered(c->svc, c->rec.request_id, 202);
             return c->rec.held ? PHASE_RETRY : PHASE_ADMIT;
         }
         return PHASE_ORDER;

@@ -104,6 +104,7 @@ struct change {
     bool paced;     /* has its turn among the held changes that are looked at again */
     bool counted_held;
     bool owned;
+    bool refused;         /* taken up, and its caller was perhaps told 503: nothing is sent any more */
     bool order_looks_out; /* the breaker of orders would refuse, when it was looked at */
     int reloads;
     int64_t attempts;   /* orders sent under this id */

@@ -37,7 +37,7 @@ int64_t change_now_ms(const struct change *c)
 struct settle_rules change_settle_rules(const struct change *c)
 {
     const struct kos_config *kos = kos_settings(c->svc->kos);
-    return (struct settle_rules){.deduplicates = kos->deduplicates,
+    return (struct settle_rules){.deduplicates = kos->deduplicates && !c->refused,
                                  .horizon_ms = kos->settle_horizon_ms,
                                  .first_ms = c->svc->config->settle_first_ms,
                                  .max_ms = c->svc->config->settle_max_ms};

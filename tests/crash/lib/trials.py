@@ -308,9 +308,12 @@ def disk_that_hangs(w, seed):
     problems, lines = [], [w.subscriber() for _ in range(4)]
     for s in lines:
         s.menu()
-    w.set_shim("hang")
+    gate = w.kos.fault("gate", operation="inquiry", phase="before")
     intent, late = Asked(lines[0], key="hang-1"), Asked(lines[1], asynchronous=True, key="hang-2")
     invalid = Asked(lines[2], "LTE_LEGACY", key="hang-3")
+    w.kos.wait_held(gate, 3)  # so that the journal, which will hang, has claimed the lines
+    w.set_shim("hang")
+    w.kos.clear(gate)
     for asked in (intent, late):
         a = asked.end(20)
         if a.status != 503 or a.code != "SERVICE_UNAVAILABLE" or a.request_id:
@@ -334,6 +337,32 @@ def disk_that_hangs(w, seed):
             problems.append(f"the key is not free after 503: {fresh}")
         if fresh.status == 202:
             s.final(fresh.request_id)
+    return problems + finish(w, lines)
+
+
+def disk_that_hangs_and_a_kill(w, seed):
+    """Killed while fsync hangs: the intent's record is in the file, though its caller was told 503, nothing ordered. It is
+    kept: an accepted change is not sent by the next start, one that was to be sent is asked about and not ordered."""
+    problems, lines = [], [w.subscriber() for _ in range(2)]
+    for s in lines:
+        s.menu()
+    log = os.path.join(w.service.env["JOURNAL_PATH"], "0", "journal.db-wal")
+    for s, asynchronous in zip(lines, (True, False)):
+        until(lambda: not os.path.exists(log) or os.path.getsize(log) == 0, 15, "the log at rest")
+        w.set_shim("1")  # the log's head passes; what hangs is the fsync behind the intent's record
+        asked = Asked(s, asynchronous=asynchronous, key=f"hung-{asynchronous}").end(20)
+        if asked.status != 503 or asked.code != "SERVICE_UNAVAILABLE" or asked.request_id:
+            problems.append(f"an intent that is not on disk was answered {asked}")
+        w.service.kill9()
+        w.set_shim(None)
+        assert w.service.boot()
+        w.quiet()
+        if w.kos.orders(line=s.line):
+            problems.append(f"{asked} said that nothing was ordered")
+        fresh = s.again(asked)  # 503 leaves the key free
+        if fresh.status not in (200, 202):
+            problems.append(f"the key is not free after 503: {fresh}")
+        w.quiet()
     return problems + finish(w, lines)
 
 
@@ -641,6 +670,7 @@ TRIALS = [
     (failing_fsync, {"preload": "failfsync"}, True),
     (failing_fsync_and_a_crash, {"preload": "failfsync"}, False),
     (disk_that_hangs, {"preload": "failfsync"}, False),
+    (disk_that_hangs_and_a_kill, {"preload": "failfsync", **DEDUP}, True),
     (ended_while_the_disk_hangs, {"preload": "failfsync"}, False),
     (postgres_killed_after_its_commit, {"own_postgres": True}, False),
     (postgres_killed_before_its_commit, {"own_postgres": True}, False),
