@@ -27,7 +27,8 @@ PROBLEM(busy, "CHANGE_BUSY", 409, "변경이 처리되는 중입니다. 잠시 �
 PROBLEM(already_pending, "ALREADY_PENDING", 409, "아직 전송되지 않은 이벤트입니다",
         "The event has not been delivered yet and will be sent by itself");
 PROBLEM(out_of_order, "OUT_OF_ORDER", 409, "같은 회선의 이후 이벤트가 이미 전송되었습니다",
-        "A later event of the line has been delivered; out of order it is sent when asked for (outOfOrder, --out-of-order)");
+        "A later event of the line has been delivered; out of order it is sent when asked for (outOfOrder, "
+        "--out-of-order)");
 PROBLEM(backup_busy, "BACKUP_BUSY", 409, "백업이 이미 진행 중입니다", "A copy is being made already");
 PROBLEM(line_busy, "LINE_BUSY", 409, "회선에 끝나지 않은 처리가 있습니다",
         "Something of the line is not over yet");

@@ -270,10 +270,11 @@ static int report(const struct retire *r, bool retired, const char *note)
     } else if (retired) {
         printf("slot %d: retired%s\n", slot, note);
     } else if (r->child < 0 && !r->seen) {
-        fprintf(stderr,
-                "retire: slot %d: the process that was to empty it has ended at once, for the reason above; its "
-                "journal was left as it is\n",
-                slot);
+        fprintf(
+            stderr,
+            "retire: slot %d: the process that was to empty it has ended at once, for the reason above; its "
+            "journal was left as it is\n",
+            slot);
     } else {
         fprintf(stderr, "retire: slot %d is not empty%s; nothing of it is lost, run it again\n%s", slot, note,
                 r->left.len ? r->left.data : "");
