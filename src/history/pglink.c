@@ -4,6 +4,7 @@
  *   open   --a deadline, *stop_at, the server's end, a session that is no use any more--> closed */
 #include "history/pglink.h"
 
+#include "history/received.h"
 #include "history/resolve.h"
 #include "pcs/core/clock.h"
 #include "pcs/core/log.h"
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ANSWER_MAX ((uint64_t)64 << 20) /* bytes of one answer: libpq would keep gigabytes */
 
 const char *history_fault_name(enum fault f)
 {
@@ -298,18 +301,34 @@ static enum fault judge(struct pglink *l, const PGresult *r)
     return history_fault_classify(state);
 }
 
+/* Takes what has come in. False: the connection is lost, or what it says has no end. */
+static bool take_input(struct pglink *l, uint64_t before)
+{
+    if (!PQconsumeInput(l->pg)) {
+        lose(l);
+        return false;
+    }
+    if (history_received(PQsocket(l->pg)) - before > ANSWER_MAX) {
+        pglink_close(l);
+        keep_error(l, "the answer is larger than 64 MiB");
+        return false;
+    }
+    return true;
+}
+
 /* Collects the whole answer to what was sent. Of several results the first failure, else the last one. */
 static enum fault collect(struct pglink *l, bool sent, uint64_t deadline_ns, PGresult **result)
 {
     PGresult *r, *last = NULL;
     l->sqlstate[0] = l->error[0] = '\0';
     l->timed_out = false;
+    uint64_t before = sent ? history_received(PQsocket(l->pg)) : 0;
     enum fault f = sent ? flush(l, deadline_ns) : lose(l), verdict = FAULT_NONE;
     while (f == FAULT_NONE) {
         while (f == FAULT_NONE && PQisBusy(l->pg)) {
             f = wait_or_close(l, POLLIN, deadline_ns);
-            if (f == FAULT_NONE && !PQconsumeInput(l->pg)) {
-                f = lose(l);
+            if (f == FAULT_NONE && !take_input(l, before)) {
+                f = FAULT_LOST;
             }
         }
         if (f != FAULT_NONE || !(r = PQgetResult(l->pg))) {

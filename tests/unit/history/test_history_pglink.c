@@ -194,12 +194,80 @@ START_TEST(a_wrong_sslmode_is_named)
 }
 END_TEST
 
+static bool hear_message(int fd, bool startup)
+{
+    unsigned char head[5], skipped[4096];
+    size_t at = startup ? 1 : 0;
+    if (recv(fd, head + at, sizeof head - at, MSG_WAITALL) != (ssize_t)(sizeof head - at)) {
+        return false;
+    }
+    size_t len = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
+    return len - 4 <= sizeof skipped && recv(fd, skipped, len - 4, MSG_WAITALL) == (ssize_t)(len - 4);
+}
+
+/* What libpq wants to know of a primary before it takes it for one. */
+static void say_status(int fd, const char *name, const char *value)
+{
+    char text[128] = "S";
+    int n = snprintf(text + 5, sizeof text - 5, "%s%c%s", name, '\0', value) + 1;
+    text[4] = (char)(n + 4);
+    send(fd, text, (size_t)n + 5, MSG_NOSIGNAL);
+}
+
+/* A server that lets everybody in and answers the second query with rows without end. */
+static void *endless_server(void *arg)
+{
+    static const char ready[] = "Z\0\0\0\5I", hello[] = "R\0\0\0\10\0\0\0\0", done[] = "C\0\0\0\10SET";
+    static const char columns[] = "T\0\0\0\32\0\1a\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0";
+    static char row[60011] = "D\0\0\352\152\0\1\0\0\352\140";
+    int fd = accept(*(int *)arg, NULL, NULL);
+    if (fd >= 0 && hear_message(fd, true)) {
+        send(fd, hello, 9, MSG_NOSIGNAL);
+        say_status(fd, "server_version", "15.0");
+        say_status(fd, "default_transaction_read_only", "off");
+        say_status(fd, "in_hot_standby", "off");
+        send(fd, ready, 6, MSG_NOSIGNAL);
+    }
+    if (fd >= 0 && hear_message(fd, false)) { /* the session's settings */
+        send(fd, done, 9, MSG_NOSIGNAL);
+        send(fd, ready, 6, MSG_NOSIGNAL);
+    }
+    if (fd >= 0 && hear_message(fd, false)) {
+        send(fd, columns, sizeof columns, MSG_NOSIGNAL);
+        while (send(fd, row, sizeof row, MSG_NOSIGNAL) > 0) {
+        }
+    }
+    close(fd);
+    return NULL;
+}
+
+/* Issue 5, point 4: what PostgreSQL says is input too. */
+START_TEST(an_answer_without_end_does_not_fill_the_memory)
+{
+    int port, fd = silent_listener(&port);
+    pthread_t thread;
+    struct pglink l = {.wake_fd = -1};
+    struct pglink_target t = {
+        .host = "127.0.0.1", .port = port, .database = "db", .username = "user", .sslmode = "disable"};
+    PGresult *result = NULL;
+    ck_assert_int_eq(pthread_create(&thread, NULL, endless_server, &fd), 0);
+    ck_assert_msg(pglink_open(&l, &t, 0, clock_mono_ns() + 10 * NS_PER_SEC), "%s", l.error);
+    ck_assert_int_eq(pglink_exec(&l, "SELECT a", clock_mono_ns() + 60 * NS_PER_SEC, &result), FAULT_LOST);
+    ck_assert_ptr_null(result);
+    ck_assert_ptr_null(l.pg);
+    ck_assert_str_eq(l.error, "the answer is larger than 64 MiB");
+    pthread_join(thread, NULL);
+    close(fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("history pglink");
     TCase *tc = tcase_create("pglink");
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, sqlstates_are_told_apart);
+    tcase_add_test(tc, an_answer_without_end_does_not_fill_the_memory);
     tcase_add_test(tc, a_silent_server_ends_at_the_deadline);
     tcase_add_test(tc, a_stop_ends_every_wait);
     tcase_add_test(tc, several_hosts_are_tried_in_turn);
