@@ -34,6 +34,7 @@ void client_free(struct client *c)
 bool client_option(struct client *c, int opt)
 {
     char *end;
+    long slot;
     switch (opt) {
     case CLIENT_OPT_CONFIG:
         c->config_file = optarg;
@@ -45,8 +46,9 @@ bool client_option(struct client *c, int opt)
         c->json = true;
         return true;
     case CLIENT_OPT_SLOT:
-        c->slot = (int)strtol(optarg, &end, 10);
-        if (*optarg >= '0' && *optarg <= '9' && !*end && c->slot < JOURNAL_SLOTS_MAX) {
+        slot = strtol(optarg, &end, 10);
+        if (*optarg >= '0' && *optarg <= '9' && !*end && slot < JOURNAL_SLOTS_MAX) {
+            c->slot = (int)slot;
             return true;
         }
         fprintf(stderr, "%s: --slot must be a number from 0 to %d\n", c->command, JOURNAL_SLOTS_MAX - 1);

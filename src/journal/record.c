@@ -160,7 +160,7 @@ void record_bind(sqlite3_stmt *s, const struct change_record *r)
     }
 }
 
-static bool read_text(sqlite3_stmt *s, int at, const char **to, struct arena *a)
+bool column_text(sqlite3_stmt *s, int at, const char **to, struct arena *a)
 {
     const char *text = (const char *)sqlite3_column_text(s, at);
     *to = text ? arena_strndup(a, text, (size_t)sqlite3_column_bytes(s, at)) : NULL;
@@ -182,7 +182,7 @@ bool record_read(sqlite3_stmt *s, int first, struct change_record *r, struct are
         char *member = (char *)r + columns[i].offset;
         switch (columns[i].kind) {
         case TEXT:
-            if (!read_text(s, first + i, (const char **)(void *)member, a)) {
+            if (!column_text(s, first + i, (const char **)(void *)member, a)) {
                 return false;
             }
             break;

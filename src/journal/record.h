@@ -24,6 +24,8 @@ void record_doubt(struct buf *out);
 
 /* Binds every column. The texts are borrowed until the statement is reset. */
 void record_bind(sqlite3_stmt *s, const struct change_record *r);
+/* A text column of a result, copied into a; NULL stays NULL. False: no memory. */
+bool column_text(sqlite3_stmt *s, int at, const char **to, struct arena *a);
 /* Reads the columns from result column first on; copies into a. False: no memory. */
 bool record_read(sqlite3_stmt *s, int first, struct change_record *r, struct arena *a);
 

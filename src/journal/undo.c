@@ -54,9 +54,8 @@ bool undo_init(struct undo *u, int dir_fd, size_t max, char *err, size_t errlen)
         ssize_t n = pread(fd, text, size, 0);
         ok = n >= 0;
         if (ok && (size_t)n < size && posix_fallocate(fd, 0, (off_t)size) != 0) {
-            log_warn("journal.undo_not_reserved",
-                     log_int("bytes", size)); /* the disk is full: at the worst memory
-                                                                              only */
+            /* the disk is full: at the worst what is to be undone is in memory only */
+            log_warn("journal.undo_not_reserved", log_int("bytes", size));
         }
     }
     if (!ok) {

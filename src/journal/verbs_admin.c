@@ -15,13 +15,6 @@
 #define ATTEMPTS_OF_EVENT   500 /* of the ledger, newest, in a trace */
 #define CALLS_OF_CHANGE_MAX 500
 
-static bool copy_text(struct arena *a, sqlite3_stmt *s, int at, const char **to)
-{
-    const char *text = (const char *)sqlite3_column_text(s, at);
-    *to = text ? arena_strndup(a, text, (size_t)sqlite3_column_bytes(s, at)) : NULL;
-    return *to || !text;
-}
-
 /* ---- doubts ---- */
 
 int verb_list_doubt(struct journal *j, struct journal_op *op)
@@ -56,9 +49,9 @@ static bool read_event(sqlite3_stmt *s, struct journal_event *e, struct arena *a
                                 .due_at = sqlite3_column_int64(s, 9),
                                 .state = (enum journal_event_state)sqlite3_column_int(s, 10),
                                 .died_at = sqlite3_column_int64(s, 11)};
-    return copy_text(a, s, 1, &e->event_id) && copy_text(a, s, 2, &e->type) &&
-           copy_text(a, s, 3, &e->request_id) && copy_text(a, s, 4, &e->line) &&
-           copy_text(a, s, 5, &e->body) && copy_text(a, s, 6, &e->traceparent);
+    return column_text(s, 1, &e->event_id, a) && column_text(s, 2, &e->type, a) &&
+           column_text(s, 3, &e->request_id, a) && column_text(s, 4, &e->line, a) &&
+           column_text(s, 5, &e->body, a) && column_text(s, 6, &e->traceparent, a);
 }
 
 /* Appends every row of s to op->events. */
@@ -104,7 +97,7 @@ static int read_ledger(struct journal *j, struct journal_op *op, int64_t limit)
                                           .next_due = sqlite3_column_int64(s, 4),
                                           .verdict = (enum journal_verdict)sqlite3_column_int(s, 5),
                                           .counted = sqlite3_column_int(s, 6) != 0};
-            if (!copy_text(&op->arena, s, 7, &a->error) || !copy_text(&op->arena, s, 8, &a->answer)) {
+            if (!column_text(s, 7, &a->error, &op->arena) || !column_text(s, 8, &a->answer, &op->arena)) {
                 rc = SQLITE_NOMEM;
                 break;
             }
@@ -268,9 +261,9 @@ static int read_calls(struct journal *j, struct journal_op *op)
                                    .http_status = sqlite3_column_int64(s, 4),
                                    .milliseconds = sqlite3_column_int64(s, 7),
                                    .at = sqlite3_column_int64(s, 9)};
-        if (!copy_text(&op->arena, s, 1, &c->request_id) || !copy_text(&op->arena, s, 2, &c->operation) ||
-            !copy_text(&op->arena, s, 5, &c->result_code) || !copy_text(&op->arena, s, 6, &c->outcome) ||
-            !copy_text(&op->arena, s, 8, &c->breaker_state)) {
+        if (!column_text(s, 1, &c->request_id, &op->arena) || !column_text(s, 2, &c->operation, &op->arena) ||
+            !column_text(s, 5, &c->result_code, &op->arena) || !column_text(s, 6, &c->outcome, &op->arena) ||
+            !column_text(s, 8, &c->breaker_state, &op->arena)) {
             rc = SQLITE_NOMEM;
             break;
         }
@@ -290,7 +283,7 @@ static int read_forwarding(struct journal *j, struct journal_op *op)
     bool lost = false;
     if (rc == SQLITE_ROW) {
         op->forwarding = (enum journal_forwarding)sqlite3_column_int(s, 0);
-        lost = !copy_text(&op->arena, s, 1, &op->forward_reason);
+        lost = !column_text(s, 1, &op->forward_reason, &op->arena);
     }
     sqlite3_reset(s);
     return lost ? SQLITE_NOMEM : rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;

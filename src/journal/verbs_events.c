@@ -7,16 +7,10 @@
  * An event that is due later stays the head and so holds its line. Pulling gives no lease: what is being sent
  * is the caller's to remember. */
 #include "journal/internal.h"
+#include "journal/record.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static bool copy_text(struct arena *a, sqlite3_stmt *s, int at, const char **to)
-{
-    const char *text = (const char *)sqlite3_column_text(s, at);
-    *to = text ? arena_strndup(a, text, (size_t)sqlite3_column_bytes(s, at)) : NULL;
-    return *to || !text;
-}
 
 static bool read_event(sqlite3_stmt *s, struct journal_event *e, struct arena *a)
 {
@@ -24,9 +18,9 @@ static bool read_event(sqlite3_stmt *s, struct journal_event *e, struct arena *a
                                 .created_at = sqlite3_column_int64(s, 7),
                                 .attempts = sqlite3_column_int64(s, 8),
                                 .due_at = sqlite3_column_int64(s, 9)};
-    return copy_text(a, s, 1, &e->event_id) && copy_text(a, s, 2, &e->type) &&
-           copy_text(a, s, 3, &e->request_id) && copy_text(a, s, 4, &e->line) &&
-           copy_text(a, s, 5, &e->body) && copy_text(a, s, 6, &e->traceparent);
+    return column_text(s, 1, &e->event_id, a) && column_text(s, 2, &e->type, a) &&
+           column_text(s, 3, &e->request_id, a) && column_text(s, 4, &e->line, a) &&
+           column_text(s, 5, &e->body, a) && column_text(s, 6, &e->traceparent, a);
 }
 
 int verb_events_pull(struct journal *j, struct journal_op *op)

@@ -4,13 +4,6 @@
 
 #include <string.h>
 
-static bool copy_text(struct arena *a, sqlite3_stmt *s, int at, const char **to)
-{
-    const char *text = (const char *)sqlite3_column_text(s, at);
-    *to = text ? arena_strndup(a, text, (size_t)sqlite3_column_bytes(s, at)) : NULL;
-    return *to || !text;
-}
-
 /* ---- PostgreSQL ---- */
 
 static int pull_rows(struct journal *j, struct journal_op *op)
@@ -47,9 +40,9 @@ static bool read_call(sqlite3_stmt *s, struct journal_call *c, struct arena *a)
                                .http_status = sqlite3_column_int64(s, 4),
                                .milliseconds = sqlite3_column_int64(s, 7),
                                .at = sqlite3_column_int64(s, 9)};
-    return copy_text(a, s, 1, &c->request_id) && copy_text(a, s, 2, &c->operation) &&
-           copy_text(a, s, 5, &c->result_code) && copy_text(a, s, 6, &c->outcome) &&
-           copy_text(a, s, 8, &c->breaker_state);
+    return column_text(s, 1, &c->request_id, a) && column_text(s, 2, &c->operation, a) &&
+           column_text(s, 5, &c->result_code, a) && column_text(s, 6, &c->outcome, a) &&
+           column_text(s, 8, &c->breaker_state, a);
 }
 
 static int read_calls(sqlite3_stmt *s, struct journal_op *op)
@@ -152,7 +145,7 @@ int verb_invalidations(struct journal *j, struct journal_op *op)
     bind_int(s, 2, list_limit(op));
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         if (!list_room(&op->arena, &op->invalid, op->invalid_count, &cap, sizeof *op->invalid) ||
-            !copy_text(&op->arena, s, 0, &op->invalid[op->invalid_count].line)) {
+            !column_text(s, 0, &op->invalid[op->invalid_count].line, &op->arena)) {
             rc = SQLITE_NOMEM;
             break;
         }

@@ -587,7 +587,7 @@ def test_commands_need_no_secrets(world):
 
 def test_wrong_use_of_commands_is_told(world):
     for argv in (("status", "x"), ("settle", "nonsense"), ("trace",), ("trace", "x"), ("deliveries", "replay"), ("deliveries", "replay", "x"),
-                 ("status", "--slot", "x"), ("breakers", "a"), ("slots", "y")):
+                 ("status", "--slot", "x"), ("status", "--slot", "4294967296"), ("breakers", "a"), ("slots", "y")):
         run = world.run(*argv)
         assert run.returncode == 2 and "usage" in run.stderr, run
     assert "unknown command" in world.run("explode").stderr
