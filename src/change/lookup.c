@@ -202,8 +202,7 @@ static void on_cancelled(struct journal_op *op)
     if (op->status == JOURNAL_OK) {
         char key[KEY_MAX];
         redis_key_line(key, k->record.line);
-        hold_release(k->svc->redis, key,
-                     k->record.request_id); /* the line is open again, here and elsewhere */
+        hold_release(k->svc->redis, key, k->record.request_id); /* the line is open, here and elsewhere */
         change_count_result(&k->record);
         tell_shared(k->svc, &k->record, true);
         waiters_notify(k->svc->shared, k->record.request_id);

@@ -72,8 +72,6 @@ static void hand_end(struct hand *h, enum hand_answer answer, const struct chang
 
 /* ---- the machine's side ---- */
 
-static void on_question(struct msg *m);
-
 static void on_answered(struct msg *m);
 
 static void on_question(struct msg *m)

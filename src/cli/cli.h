@@ -11,10 +11,9 @@
 /* Settings of the process itself. */
 struct process_config {
     int log_level;
-    int64_t
-        drain_delay_ms;   /* after SIGTERM: not ready, but still accepting, so that the balancer can notice */
-    const char *sql_path; /* where `migrate` finds the numbered files */
-    bool example_secrets; /* well-known secrets are accepted: a stack on one's own machine */
+    int64_t drain_delay_ms; /* after SIGTERM: not ready, still accepting, so that a balancer can notice */
+    const char *sql_path;   /* where `migrate` finds the numbered files */
+    bool example_secrets;   /* well-known secrets are accepted: a stack on one's own machine */
 };
 extern const struct config_section process_config_section;
 

@@ -194,8 +194,8 @@ void instance_drain(struct instance *i)
 {
     change_service_drain(i->api.changes);
     if (i->reactor.index == 0) {
-        journal_on_pending(i->service->journal, SINK_EVENTS, NULL,
-                           NULL); /* nobody wakes the delivery any more */
+        /* nobody wakes the delivery any more */
+        journal_on_pending(i->service->journal, SINK_EVENTS, NULL, NULL);
         journal_on_pending(i->service->journal, SINK_INVALIDATIONS, NULL, NULL);
         delivery_drain(i->service->shared.delivery);
     }

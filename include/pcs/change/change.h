@@ -98,10 +98,9 @@ enum change_verdict {
 
 struct change_answer {
     enum change_verdict verdict;
-    const struct change_record
-        *record;                   /* lives until the callback returns; NULL when the verdict names none */
-    bool recorded;                 /* record's id may be told */
-    const struct precheck *checks; /* VERDICT_INVALID of this request; NULL for a replay */
+    const struct change_record *record; /* until the callback returns; NULL when the verdict names none */
+    bool recorded;                      /* record's id may be told */
+    const struct precheck *checks;      /* VERDICT_INVALID of this request; NULL for a replay */
     bool replayed;
     uint64_t retry_after_ns;
     const char *reason; /* for the log */

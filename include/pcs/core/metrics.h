@@ -19,8 +19,8 @@ struct metric_family {
     const char *name; /* pcs_... */
     const char *help;
     enum metric_type type;
-    const char *const
-        *labels;           /* e.g. {"operation=\"inquiry\"", ..., NULL}; NULL: one sample without labels */
+    /* e.g. {"operation=\"inquiry\"", ..., NULL}; NULL: one sample without labels */
+    const char *const *labels;
     const double *buckets; /* METRIC_HISTOGRAM: upper bounds in seconds, ascending, ended by 0 */
     unsigned base;         /* set by metrics_register() */
     unsigned series;       /* set by metrics_register(): how many label sets */

@@ -37,8 +37,7 @@ struct history_head {
     int64_t seq; /* link: of this seq; only when has_link */
     bool has_link;
     unsigned char link[CHAIN_HASH];
-    int64_t
-        forwarded; /* up to here PostgreSQL had everything; between this and seq may be missing what still waits */
+    int64_t forwarded; /* up to here PostgreSQL had everything; what lies between it and seq may still wait */
 };
 
 struct history_totals {

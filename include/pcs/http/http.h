@@ -127,10 +127,9 @@ struct http_config {
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     struct config_list gateway_addresses; /* address blocks of those who speak for many customers */
     int64_t address_connections;          /* of one other address; 0: any number */
-    int64_t address_rate,
-        address_burst;   /* requests a second and at once, of one other address; rate 0: any */
-    int64_t addresses;   /* remembered at the most */
-    int64_t loop_lag_ms; /* a loop that is later sheds requests; 0: never */
+    int64_t address_rate, address_burst;  /* its requests a second, and at once; rate 0: any */
+    int64_t addresses;                    /* remembered at the most */
+    int64_t loop_lag_ms;                  /* a loop that is later sheds requests; 0: never */
     struct config_list cors_allowed_origins;
     const char *tls_cert_file, *tls_key_file; /* PEM; "" or NULL: plain HTTP */
 };

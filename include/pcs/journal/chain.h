@@ -24,16 +24,16 @@
 #define CHAIN_KEY_ID  8
 #define CHAIN_KEY_MIN 32 /* bytes of a key */
 #define CHAIN_KEY_MAX 1024
-#define CHAIN_ERASED                                                                                         \
-    "erased" /* line_number of a row whose personal fields were erased; the others are NULL */
+/* line_number of a row whose personal fields were erased; the others are NULL */
+#define CHAIN_ERASED     "erased"
 #define CHAIN_NO_TIME    INT64_MIN /* in struct chain_row: a time that no journal has written */
 #define CHAIN_INSTANCE   64        /* room for an instance's name with its NUL */
 #define CHAIN_REQUEST_ID 129
 
 enum chain_kind {
     CHAIN_ROW = 1, /* a row of the history */
-    CHAIN_REFUSED =
-        2 /* PostgreSQL refuses the row of this request id for itself; its link stands without it */
+    /* PostgreSQL refuses the row of this request id for itself; its link stands without it */
+    CHAIN_REFUSED = 2
 };
 
 /* Groups of columns, one digest each. From CHAIN_LINE on they are personal: one column each, salted, so that the field

@@ -59,8 +59,8 @@ void journal_refuse_new(struct journal *j, bool refuse);
 /* journal_close(), and if nothing is left in it that waits for anybody, the slot is marked as retired: no orphan any more.
  * leave_dead: dead letters, and rows that PostgreSQL refused, may stay in the file. False: something is left. */
 bool journal_retire(struct journal *j, bool leave_dead);
-const char *
-journal_instance(const struct journal *j); /* stable id of this file, for the history's `instance` */
+/* Stable id of this file, for the history's `instance`. */
+const char *journal_instance(const struct journal *j);
 unsigned journal_slot(const struct journal *j);
 /* Slots of the directory that hold a file but no owner (a metric; adopted or retired by command). */
 unsigned journal_orphans(const struct journal *j);

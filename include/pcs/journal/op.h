@@ -188,8 +188,7 @@ struct journal_op {
     enum journal_status status;
     struct arena arena;
     struct change_record found;
-    bool
-        found_recorded; /* found is in the journal, whole (an answer may name it); else only its request_id */
+    bool found_recorded; /* found is in the journal, whole, and may be named; else only its request_id */
     struct change_record *list;
     int64_t *seqs;            /* parallel to list */
     struct chain_link *links; /* likewise; seq 0: the row is older than the chain */

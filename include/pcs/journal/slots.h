@@ -22,9 +22,9 @@ struct journal_slot {
     enum journal_slot_state state;
     char instance[37]; /* "" unless counts could be read */
     bool counted;      /* the numbers below are known: of slots without an owner */
-    struct journal_stats
-        stats; /* open, in_doubt, history_*, calls_pending, links_pending, events_*, invalidations, bytes */
-    char reason[256]; /* why they are not */
+    /* open, in_doubt, history_*, calls_pending, links_pending, events_*, invalidations, bytes */
+    struct journal_stats stats;
+    char reason[256]; /* why they are not known */
 };
 
 /* Slots of path that hold a journal, in order; returns how many. own: our slot, -1: none. Takes the lock of a slot
