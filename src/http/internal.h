@@ -58,6 +58,8 @@ struct conn {
     enum deadline waiting_for;
     int fd;
     int lost_status;   /* of an answer that libmicrohttpd could not send */
+    int page_status;   /* of a page of its own that it was kept from queueing (refuse.c) */
+    bool queueing;     /* an answer of ours is being queued */
     bool served;       /* a request was answered on it */
     bool expired;      /* cut by a deadline */
     bool unread;       /* answered before its body: bytes may still come (linger.c) */
@@ -137,6 +139,7 @@ struct http_server {
     unsigned calm;      /* sweeps since a flood was over */
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
+    bool page_about_length; /* the last thing that libmicrohttpd logged was such a page of its own */
     unsigned library_log_count;
     uint64_t refused_second;
     unsigned refused_count; /* connections since that was last logged */

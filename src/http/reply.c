@@ -32,7 +32,9 @@ void reply_queue(struct request *rq)
         if (s->quiesced || rq->close) {
             add_header(rq->response, MHD_HTTP_HEADER_CONNECTION, "close");
         }
+        rq->conn->queueing = true;
         ok = MHD_queue_response(rq->mhd, (unsigned)rq->status, rq->response) == MHD_YES;
+        rq->conn->queueing = false;
         MHD_destroy_response(rq->response);
         rq->response = NULL;
     }

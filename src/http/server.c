@@ -113,7 +113,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             request_finish(c->request, false); /* the head never ended: no completed notice */
         }
         refuse_silent_end(c);
-        c->unread |= c->waiting_for == DEADLINE_HEAD && !c->expired &&
+        c->unread |= (c->page_status || c->waiting_for == DEADLINE_HEAD) && !c->expired &&
                      !c->peer_closed; /* the library may have answered */
         linger_take(c);
         deadline_set(c, DEADLINE_NONE);
@@ -190,6 +190,9 @@ __attribute__((format(printf, 2, 0))) static void on_library_log(void *cls, cons
     uint64_t second = clock_mono_ns() / NS_PER_SEC;
     const char *path = strstr(format, quotes_path);
     char text[256];
+    vsnprintf(text, sizeof text, format, args);
+    s->page_about_length =
+        strstr(text, "<b>Content-Length</b>") != NULL; /* it says so before it queues one */
     s->library_log_count++;
     if (second == s->library_log_second) {
         return;
@@ -197,8 +200,6 @@ __attribute__((format(printf, 2, 0))) static void on_library_log(void *cls, cons
     s->library_log_second = second;
     if (path) {
         snprintf(text, sizeof text, "%.*s...", (int)(path - format + (ptrdiff_t)strlen(quotes_path)), format);
-    } else {
-        vsnprintf(text, sizeof text, format, args);
     }
     text[strcspn(text, "\r\n")] = '\0';
     log_info("http.library", log_str("text", text), log_int("messages", s->library_log_count));

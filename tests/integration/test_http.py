@@ -51,28 +51,45 @@ REFUSED_BY_THE_LIBRARY = {
     "no number": (400, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n"),
     "negative": (400, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
     "past 2^64": (413, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
-    "HTTP/3.7": (505, b"GET /menu HTTP/3.7\r\nHost: x\r\n\r\n"),
+    "HTTP/3.7": (400, b"GET /menu HTTP/3.7\r\nHost: x\r\n\r\n"),
     "no HTTP": (400, b"GET /menu HTTQ/1.1\r\nHost: x\r\n\r\n"),
     "no version": (400, b"GET /menu\r\n\r\n"),
     "no colon": (400, b"GET /menu HTTP/1.1\r\nHost: x\r\nNoColon\r\n\r\n"),
     "over 8 KiB": (431, b"GET /menu HTTP/1.1\r\nHost: x\r\nX: " + LONG + b"\r\n\r\n"),
-    "target over 8 KiB": (414, b"GET /" + LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "target over 8 KiB": (431, b"GET /" + LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "token of 10 000": (431, b"GET /menu HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + LONG + b"\r\nX-Request-ID: mine\r\n\r\n"),
+    "over 8 KiB, with a body": (431, b"POST /request HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\nX: " + LONG + b"\r\n\r\n" + LONG),
     "400 headers": (431, b"GET /menu HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(400)) + b"\r\n"),
 }
 
 
+CODES = {400: "INVALID_REQUEST", 413: "PAYLOAD_TOO_LARGE", 431: "HEADERS_TOO_LARGE"}
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
 @pytest.mark.parametrize("name", REFUSED_BY_THE_LIBRARY)
-def test_heads_that_the_library_refuses_itself(world, name):
-    """docs/operations.md, Answers without the contract's form: a status as it should be, then an orderly end."""
+def test_heads_that_the_library_refuses_itself(world, name, before):
+    """Contract section 1: the error's form, codes and X-Request-ID are for every error, also of a head that libmicrohttpd would answer
+    with a page of its own; and an orderly end. Of a connection's first request and of a later one."""
     status, head = REFUSED_BY_THE_LIBRARY[name]
     with socket.create_connection(("127.0.0.1", world.service.port), 5) as s:
         s.settimeout(5)
+        if before:
+            s.sendall(before)
+            assert s.recv(65536).endswith(b'{"status":"UP"}')
         s.sendall(head)
         seen = b""
         while chunk := s.recv(65536):  # to its end: no reset that would take the answer away
             seen += chunk
-    assert re.match(rb"HTTP/1\.[01] %d " % status, seen), seen[:200]
-    assert b'"success":true' not in seen
+    if before and not seen and name in ("no HTTP", "no version"):
+        return  # a later request that is none at all: the connection just ends
+    lines, _, body = seen.partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.1 %d " % status, lines) and seen.count(b"HTTP/1.1 ") == 1, seen[:300]
+    headers = {n.lower(): v for n, _, v in (line.partition(b": ") for line in lines.split(b"\r\n")[1:])}
+    assert headers[b"content-type"] == b"application/json" and int(headers[b"content-length"]) == len(body) and headers[b"connection"] == b"close"
+    answer = json.loads(body)
+    assert answer["success"] is False and answer["error"]["code"] == CODES[status], answer
+    assert answer["error"]["correlationId"] == headers[b"x-request-id"].decode() and checks.HANGUL.search(answer["error"]["message"])
     assert raw(world.service.port, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", check=False).status == 200
 
 
