@@ -89,20 +89,34 @@ static void read_fields(struct reading *r, struct change_body *out)
     }
 }
 
+/* details keeps the parser's words, for whoever writes the client. */
+static void fail_json(struct http_request *rq, const struct json_error *error)
+{
+    char text[160], ko[160], en[192];
+    bool twice = strcmp(error->reason, "duplicate member") == 0;
+    snprintf(text, sizeof text, "%s (line %u, column %u)", error->reason, error->line, error->column);
+    snprintf(ko, sizeof ko, "%s (%u행 %u열)",
+             twice ? "같은 이름의 항목이 두 번 있습니다" : "올바른 JSON이 아닙니다", error->line,
+             error->column);
+    snprintf(en, sizeof en, "is not valid JSON: %s", text);
+    struct http_field_error bad = {"body", say(rq, ko, en)};
+    if (rq->body_len == 0) {
+        bad.message = say(rq, "본문이 비어 있습니다", "must not be empty");
+    }
+    http_fail(rq, &http_problem_invalid_request,
+              &(struct http_error_extra){
+                  .details = text, .fields = &bad, .field_count = 1, .reason = "body is not JSON"});
+}
+
 bool body_read(struct http_request *rq, struct change_body *out)
 {
     struct json_limits limits = {.max_bytes = HTTP_BODY_MAX, .max_depth = 8, .max_members = 64};
     struct json_error error;
     struct reading r = {.rq = rq};
-    char text[160];
     memset(out, 0, sizeof *out);
     r.root = json_parse(rq->body ? rq->body : "", rq->body_len, &limits, &error);
     if (!r.root) {
-        snprintf(text, sizeof text, "%s (line %u, column %u)", error.reason, error.line, error.column);
-        struct http_field_error bad = {"body", text};
-        http_fail(rq, &http_problem_invalid_request,
-                  &(struct http_error_extra){
-                      .details = text, .fields = &bad, .field_count = 1, .reason = "body is not JSON"});
+        fail_json(rq, &error);
         return false;
     }
     if (!cJSON_IsObject(r.root)) {

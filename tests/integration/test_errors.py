@@ -294,6 +294,20 @@ def test_a_body_that_is_no_json_object_is_400(world, family, body):
     assert reply.status == 400 and reply.code == "INVALID_REQUEST", reply
 
 
+@pytest.mark.parametrize("body, ko, en", [
+    (b"", "본문이 비어 있습니다", "must not be empty"),
+    (b'{"a": 01}', "올바른 JSON이 아닙니다 (1행 8열)", "is not valid JSON: number with a leading zero (line 1, column 8)"),
+    (b'{"a": 1,\n "a": 2}', "같은 이름의 항목이 두 번 있습니다 (2행 2열)", "is not valid JSON: duplicate member (line 2, column 2)")])
+def test_what_is_wrong_with_a_body_is_said_in_the_callers_language(world, body, ko, en):
+    """Contract section 1: Korean by default, English for Accept-Language: en, fields too; details is for who writes the client."""
+    c = world.customer()
+    for language, said in (("ko", ko), ("en", en)):
+        reply = raw(world.service.port, request_bytes("POST", "/request", c.token, body, [
+            ("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Accept-Language", language)]))
+        assert reply.status == 400 and reply.error["fields"] == [{"field": "body", "message": said}], reply
+        assert "column" in reply.error["details"]
+
+
 def test_duplicate_members_are_an_error_unknown_ones_too(world, family):
     c = world.customer()
     path = FAMILIES[family]["request"]
