@@ -11,6 +11,7 @@ struct validation {
     struct change_body body;
     struct store_load *customer_load, *catalogue_load;
     bool line_busy, answered;
+    int64_t age_s; /* of the older stale part, -1: none is stale */
     enum store_answer answer;
     struct customer customer; /* texts in the request's arena */
     struct catalogue *catalogue;
@@ -59,7 +60,7 @@ static void validation_answer(struct validation *v)
     buf_json_str(&b, "validationResult", reason ? "FAILURE" : "SUCCESS");
     precheck_json(&b, "validationDetails", &checks, rq->english);
     buf_json_str(&b, "failureReason", reason);
-    data_send(rq, &b, 200, -1);
+    data_send(rq, &b, 200, v->age_s);
     buf_free(&scratch);
 }
 
@@ -81,6 +82,13 @@ static void give_up(struct validation *v)
         store_cancel(v->catalogue_load);
     }
     v->customer_load = v->catalogue_load = NULL;
+}
+
+static void note_age(struct validation *v, bool stale, int64_t age_s)
+{
+    if (stale && age_s > v->age_s) {
+        v->age_s = age_s;
+    }
 }
 
 static const char *keep(struct validation *v, const char *text)
@@ -112,6 +120,7 @@ static void on_customer(void *arg, const struct store_customer *c)
     if (c->answer == STORE_NOT_ACTIVE && v->customer.status == LINE_ACTIVE) {
         v->customer.status = LINE_SUSPENDED;
     }
+    note_age(v, c->stale, c->age_s);
     part_done(v);
 }
 
@@ -139,6 +148,7 @@ static void on_catalogue(void *arg, const struct store_catalogue *c)
     }
     c->catalogue->refs++;
     v->catalogue = c->catalogue;
+    note_age(v, c->stale, c->age_s);
     part_done(v);
 }
 
@@ -173,6 +183,7 @@ void handle_validation(struct http_request *rq)
         return;
     }
     v->rq = rq;
+    v->age_s = -1;
     if (!body_read(rq, &v->body)) {
         return;
     }

@@ -168,11 +168,15 @@ def test_past_its_soft_age_a_value_is_fetched_again_and_served_stale_if_kos_fail
         assert int(reply.headers["Age"]) == data["ageSeconds"]
     checks.menu(c.api.menu().data)
     checks.change_screen(c.api.screen().data)
+    # The pre-check says that it is of old facts.
+    reply = c.api.validate(c.body(current="5GX_BASIC")).expect(200)
+    assert reply.data["stale"] is True and int(reply.headers["Age"]) == reply.data["ageSeconds"] >= 1, reply
     # An order is never checked against a stale customer.
     c.api.change(c.body(current="5GX_BASIC")).expect(503, "KOS_UNAVAILABLE")
     w.kos.clear()
     data = c.api.menu().expect(200).data
     assert "stale" not in data
+    assert "stale" not in c.api.validate(c.body(current="5GX_BASIC")).expect(200).data
 
 
 def test_deadlines_as_the_contract_has_them(session):
