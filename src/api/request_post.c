@@ -40,6 +40,16 @@ static char *next_actions(struct posting *p, const struct change_record *record)
     return json;
 }
 
+/* The one that runs, once it is recorded: how to follow it. */
+static void fail_in_progress(struct posting *p, const struct change_answer *a)
+{
+    struct http_error_extra extra = {0};
+    if (a->record && a->recorded && a->record->request_id) {
+        extra.next_actions_json = next_actions(p, a->record);
+    }
+    fail_change(p, &problem_change_in_progress, a, &extra);
+}
+
 static void fail_invalid(struct posting *p, const struct change_answer *a)
 {
     struct http_request *rq = p->rq;
@@ -111,7 +121,7 @@ static void on_answer(void *arg, const struct change_answer *a)
         fail_plain(rq, &problem_same_product, rq->log_reason);
         return;
     case VERDICT_IN_PROGRESS:
-        fail_change(p, &problem_change_in_progress, a, &(struct http_error_extra){0});
+        fail_in_progress(p, a);
         return;
     case VERDICT_KEY_REUSED:
         fail_plain(rq, &problem_key_reused, rq->log_reason);

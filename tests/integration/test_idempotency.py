@@ -106,6 +106,8 @@ def test_the_first_still_unanswered_is_change_in_progress(world, customer, kos, 
     kos.wait_held(gate)
     busy = customer.api.on(family).change(customer.body(), Idempotency_Key="b").expect(409, "CHANGE_IN_PROGRESS")
     assert "requestId" in busy.error
+    actions = {a["action"]: a.get("href") for a in busy.error["nextActions"]}
+    assert actions["WAIT"] == busy.headers["Location"] and "VIEW_HISTORY" in actions  # what to do, and not only in a header
     customer.api.change(customer.body("LTE_SLIM"), Idempotency_Key="b").expect(422, "IDEMPOTENCY_KEY_REUSED")
     kos.clear(gate)
     first.join(10)
@@ -121,7 +123,7 @@ def test_the_first_still_loading_is_change_in_progress_without_id(world, custome
     first.start()
     kos.wait_held(gate)
     busy = customer.api.change(customer.body(), Idempotency_Key="c").expect(409, "CHANGE_IN_PROGRESS")
-    assert "requestId" not in busy.error
+    assert "requestId" not in busy.error and "nextActions" not in busy.error
     kos.clear(gate)
     first.join(10)
     answers[0].expect(200)
