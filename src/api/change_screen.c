@@ -65,7 +65,7 @@ static void screen_answer(struct screen *s)
     size_t count = 0;
     struct buf b;
     data_open(rq, &b);
-    buf_put(&b, s->customer_json, s->customer_json_len);
+    put_customer(rq, &b, s->customer_json, s->customer_json_len);
     put_products(&b, s, default_operator, &count);
     buf_json_int(&b, "totalCount", (int64_t)count);
     put_unavailable(&b, s, default_operator, rq->english);
@@ -224,13 +224,22 @@ static void on_available(void *arg, const struct store_catalogue *c)
     data_send(rq, &b, 200, c->stale ? c->age_s : -1);
 }
 
-static bool code_from_query(struct http_request *rq, const char *name, const char **code)
+/* ?currentProductCode=&operatorCode= : named, and left open */
+static bool text_from_query(struct http_request *rq, const char *name, const char **text)
 {
-    if (!query_once(rq, name, code)) {
+    if (!query_once(rq, name, text)) {
         return false;
     }
-    if (*code && !**code) {
-        *code = NULL; /* ?currentProductCode=&operatorCode= : named, and left open */
+    if (*text && !**text) {
+        *text = NULL;
+    }
+    return true;
+}
+
+static bool code_from_query(struct http_request *rq, const char *name, const char **code)
+{
+    if (!text_from_query(rq, name, code)) {
+        return false;
     }
     if (*code && !product_code_valid(*code, strlen(*code))) {
         fail_field(rq, name, "영문, 숫자, '_', '.', '-'로 된 50자 이내의 코드여야 합니다",
@@ -251,7 +260,7 @@ void handle_available(struct http_request *rq)
     }
     a->rq = rq;
     if (!code_from_query(rq, "currentProductCode", &a->current) ||
-        !code_from_query(rq, "operatorCode", &a->operator_code)) {
+        !text_from_query(rq, "operatorCode", &a->operator_code)) { /* KOS's own word, whatever its form */
         return;
     }
     if (!store_catalogue(api->store, &caller, read_deadline(rq), on_available, a)) {

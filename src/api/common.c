@@ -138,6 +138,29 @@ void data_send(struct http_request *rq, struct buf *b, int status, int64_t age_s
     http_reply_body(rq, status, JSON_TYPE, b, age_s >= 0 ? &header : NULL, age_s >= 0);
 }
 
+const char *own_customer_id(const struct http_request *rq, const char *line)
+{
+    const struct identity *caller = caller_of(rq);
+    for (unsigned i = 0; i < caller->line_count && *caller->customer_id; i++) {
+        if (strcmp(caller->lines[i], line) == 0) {
+            return caller->customer_id;
+        }
+    }
+    return NULL;
+}
+
+void put_customer(struct http_request *rq, struct buf *b, const char *json, size_t len)
+{
+    static const char first[] = "\"customerId\":"; /* customer_json() begins with it, if it has one */
+    const char *own;
+    bool given = len >= sizeof first - 1 && memcmp(json, first, sizeof first - 1) == 0;
+    if (!given && (own = own_customer_id(rq, rq->log_line)) != NULL) {
+        buf_json_str(b, "customerId", own);
+        buf_putc(b, ',');
+    }
+    buf_put(b, json, len);
+}
+
 bool load_failed(struct http_request *rq, const struct store_customer *c, const struct http_problem *screen)
 {
     switch (c->answer) {
@@ -182,6 +205,7 @@ void send_result(struct http_request *rq, int status, const struct change_record
     if (location) {
         headers[n++] = (struct http_header){"Location", location};
         headers[n++] = (struct http_header){"Retry-After", "1"};
+        view.retry_after = change_state_final(c->state) ? 0 : 1; /* a replay may tell the end */
     }
     if (async) {
         headers[n++] = (struct http_header){"Preference-Applied", "respond-async"};

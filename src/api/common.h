@@ -59,6 +59,12 @@ bool line_from_query(struct http_request *rq, const char **line);
 void data_open(struct http_request *rq, struct buf *b);
 void data_send(struct http_request *rq, struct buf *b, int status, int64_t age_s);
 
+/* The caller's customer id, where the line is one of the token's own: an ADMIN's id is not the id of everybody's line.
+ * NULL: not known. */
+const char *own_customer_id(const struct http_request *rq, const char *line);
+/* The ready-made members of a customer, in front the token's customerId when KOS gave none. */
+void put_customer(struct http_request *rq, struct buf *b, const char *json, size_t len);
+
 /* Answers that a customer's load ends in before there is anything to show; true: answered. screen: the
  * message of the read that failed. */
 bool load_failed(struct http_request *rq, const struct store_customer *c, const struct http_problem *screen);

@@ -46,8 +46,7 @@ static void put_limited(struct http_request *rq, struct buf *b, const struct sto
     struct customer shown = c->customer;
     shown.line = rq->log_line;
     if (!shown.customer_id || !*shown.customer_id) {
-        const char *own = caller_of(rq)->customer_id;
-        shown.customer_id = own && *own ? own : NULL;
+        shown.customer_id = own_customer_id(rq, shown.line);
     }
     if (c->answer == STORE_NOT_ACTIVE && shown.status == LINE_ACTIVE) {
         shown.status = LINE_SUSPENDED;
@@ -85,7 +84,7 @@ static void on_customer(void *arg, const struct store_customer *c)
         put_item(&b, &history_item, rq->english, NULL);
         buf_json_close(&b, ']');
     } else {
-        buf_put(&b, c->json, c->json_len);
+        put_customer(rq, &b, c->json, c->json_len);
         put_items(&b, rq->english);
     }
     data_send(rq, &b, 200, c->stale ? c->age_s : -1);
@@ -119,7 +118,7 @@ static void on_plain_customer(void *arg, const struct store_customer *c)
         return;
     }
     data_open(rq, &b);
-    buf_put(&b, c->json, c->json_len);
+    put_customer(rq, &b, c->json, c->json_len);
     data_send(rq, &b, 200, c->stale ? c->age_s : -1);
 }
 

@@ -338,6 +338,9 @@ void result_json(struct buf *out, const char *name, const struct change_record *
         buf_json_time(out, "expiresAt", c->expires_at);
     }
     buf_json_bool(out, "cancellable", result_cancellable(c));
+    if (view->retry_after) {
+        buf_json_int(out, "retryAfterSeconds", view->retry_after);
+    }
     result_next_actions(out, "nextActions", c, view);
     buf_json_close(out, '}');
 }

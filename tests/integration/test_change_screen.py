@@ -127,6 +127,14 @@ def test_the_core_family_has_no_customer_and_no_available(world, customer):
     customer.api.get("/api/v1/products/change").expect(405, "METHOD_NOT_ALLOWED")
 
 
+def test_an_operator_is_named_as_kos_names_it(world):
+    """Contract section 1, available: operator = operatorCode when given; what form KOS's operators have is not said."""
+    c = world.customer(operatorCode="알뜰 통신/1")
+    products = c.front.available(operator="알뜰 통신/1").expect(200).data
+    assert codes(products["products"]) == codes(c.front.available(operator="NOBODY").expect(200).data["products"])
+    assert "SENIOR_OPEN" in codes(products["products"]) and "LTE_PLUS" not in codes(products["products"])
+
+
 def test_default_operator_is_the_operator_of_products_that_name_none(world):
     """A product's operator is the catalogue's operator_code, else KOS_DEFAULT_OPERATOR."""
     c = world.customer()

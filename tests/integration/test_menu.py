@@ -155,6 +155,28 @@ def test_a_current_products_missing_fields_come_from_the_catalogue(world, custom
     assert customer.api.screen().expect(200).data["currentProduct"] == {**PRODUCT_LTE_BASIC, **ONLY_IN_THE_LIST}
 
 
+def test_a_customer_id_that_kos_does_not_give_is_the_tokens(world, family):
+    """Contract section 1, Customer: customerId is always there for the line's own customer; nothing is invented for an ADMIN, whose
+    id is not the customer's."""
+    for record in ({}, {"lineStatus": "SUSPENDED"}):
+        c = world.customer(inquiry={"customerInfo": {"customerId": "$omit"}}, **record)
+        boss = world.admin(customerId="CUST-OF-THE-ADMIN").on(family)
+        for reads in range(2):  # from KOS, then from the cache
+            mine, bosss = c.api.on(family).menu().expect(200).data, boss.menu(c.line).expect(200).data
+            assert mine["customerId"] == c.customer_id and mine["lineNumber"] == c.line
+            assert list(mine)[:2] == ["customerId", "lineNumber"]
+            assert "customerId" not in bosss and bosss["lineNumber"] == c.line
+        if not record:
+            assert c.front.customer().expect(200).data["customerId"] == c.customer_id
+            assert c.api.screen().expect(200).data["customerId"] == c.customer_id
+
+
+def test_the_menu_of_a_suspended_line_shows_no_admins_customer_id(world, family):
+    """3002: customerId from the token, when the line is the token's."""
+    menu = world.admin(customerId="CUST-OF-THE-ADMIN").on(family).menu("01034567890").expect(200).data
+    assert "customerId" not in menu and menu["lineStatus"] == "SUSPENDED"
+
+
 def test_current_product_without_name_and_fee_anywhere_is_like_3003(world):
     c = world.customer(product="NOWHERE", inquiry={"productInfo": {"currentProductName": "$omit", "monthlyFee": None}})
     menu = c.api.menu().expect(200).data

@@ -10,6 +10,7 @@ struct result_view {
     bool english;
     bool frontend;      /* which family of paths hrefs name */
     const char *prefix; /* SERVER_PUBLIC_PREFIX, for the core family */
+    int retry_after;    /* seconds, in a 202: the header's value in the body too; 0: none */
 };
 
 /* COMPLETED, FAILED, PROCESSING or PENDING (CONTRACT.md 1, Result). */

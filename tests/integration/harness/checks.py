@@ -145,7 +145,8 @@ def validation(v):
 def result(r, family=None):
     members(r, ["requestId", "lineNumber", "processStatus", "currentProductCode", "targetProductCode", "requestedAt",
                 "resultCode", "resultMessage", "cancellable", "nextActions"],
-            ["processedAt", "failureReason", "changedProduct", "kosOrderNumber", "inDoubt", "nextCheckAt", "expiresAt"],
+            ["processedAt", "failureReason", "changedProduct", "kosOrderNumber", "inDoubt", "nextCheckAt", "expiresAt",
+                "retryAfterSeconds"],
             "Result")
     request_id(r["requestId"])
     assert LINE.match(r["lineNumber"]), r

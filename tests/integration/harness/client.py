@@ -90,6 +90,8 @@ def check_reply(reply, method, path, sent):
         checks.no_nulls(value["data"])
         if reply.status == 202:
             assert "Location" in reply.headers and int(reply.headers["Retry-After"]) >= 1, reply
+            if value["data"]["processStatus"] in ("PENDING", "PROCESSING"):  # never only in a header
+                assert value["data"]["retryAfterSeconds"] == int(reply.headers["Retry-After"]), reply
             checks.result(value["data"], family)
             assert reply.headers["Location"].endswith(value["data"]["requestId"]), reply
         return
