@@ -187,6 +187,22 @@ static void require_all(const struct config *c, struct problems *p, const char *
     }
 }
 
+/* A sentence that begins with a setting's name tells how the environment calls it, too. */
+static void add_sentence(struct problems *p, const struct config_section *section, const char *sentence)
+{
+    char env[ENV_SIZE];
+    size_t len = strcspn(sentence, ": ");
+    for (size_t i = 0; i < section->count; i++) {
+        const struct config_setting *s = &section->settings[i];
+        if (strlen(s->name) == len && memcmp(s->name, sentence, len) == 0 &&
+            !strstr(sentence, setting_env(s, env))) {
+            problem_add(p, "%s: %s (%s)%s", section->module, s->name, env, sentence + len);
+            return;
+        }
+    }
+    problem_add(p, "%s: %s", section->module, sentence);
+}
+
 /* Fills the structs and calls the cross-field checks of the sections whose values are all right. */
 static void fill_and_check(struct config *c, struct problems *p)
 {
@@ -207,8 +223,7 @@ static void fill_and_check(struct config *c, struct problems *p)
         }
         char sentence[PROBLEM_SIZE / 2] = "";
         if (complete && section->check && !section->check(c->values[i], sentence, sizeof sentence)) {
-            problem_add(p, "%s: %s", section->module,
-                        *sentence ? sentence : "the settings do not fit together");
+            add_sentence(p, section, *sentence ? sentence : "the settings do not fit together");
         }
     }
 }

@@ -71,7 +71,8 @@ int http_listen(const char *bind_to, int64_t *port, char *err, size_t errlen)
     snprintf(service, sizeof service, "%lld", (long long)*port);
     int rc = getaddrinfo(bind_to, service, &hints, &found);
     if (rc != 0) {
-        snprintf(err, errlen, "server.bind: \"%s\" is no address (%s)", bind_to, gai_strerror(rc));
+        snprintf(err, errlen, "server.bind (SERVER_BIND): \"%s\" is no address (%s)", bind_to,
+                 gai_strerror(rc));
         return -1;
     }
     int fd = listen_on(found);

@@ -241,13 +241,15 @@ START_TEST(file_variables_of_other_settings_are_left_alone)
 }
 END_TEST
 
+/* CONTRACT 6: the error names the setting, as the environment calls it too. */
 START_TEST(cross_field_checks_run_when_single_values_are_right)
 {
-    refused(NULL, ENV(URL, "KOS_TIMEOUT=100ms"), "kos: kos.connect_timeout is longer than kos.timeout");
+    refused(NULL, ENV(URL, "KOS_TIMEOUT=100ms"),
+            "kos: kos.connect_timeout (KOS_CONNECT_TIMEOUT) is longer than kos.timeout");
     /* A bad value of another module does not hide it; one of its own does. */
     refused(NULL, ENV(URL, "KOS_TIMEOUT=100ms", "SERVER_PORT=0"),
             "environment SERVER_PORT: 0 is out of range (1 to 65535)\n"
-            "kos: kos.connect_timeout is longer than kos.timeout");
+            "kos: kos.connect_timeout (KOS_CONNECT_TIMEOUT) is longer than kos.timeout");
     refused(NULL, ENV(URL, "KOS_TIMEOUT=100ms", "KOS_OFFSET=x"),
             "environment KOS_OFFSET: \"x\" is not a whole number (at most 10)");
 }
@@ -445,7 +447,7 @@ START_TEST(a_reload_whose_mixture_is_wrong_is_refused)
     struct config *current = loaded(NULL, ENV(URL, "KOS_TIMEOUT=1s"));
     struct config *fresh = loaded(NULL, ENV(URL, "KOS_TIMEOUT=5s", "KOS_CONNECT_TIMEOUT=2s"));
     ck_assert_ptr_null(config_merge(current, fresh, NULL, NULL, err, sizeof err));
-    ck_assert_str_eq(err, "kos: kos.connect_timeout is longer than kos.timeout");
+    ck_assert_str_eq(err, "kos: kos.connect_timeout (KOS_CONNECT_TIMEOUT) is longer than kos.timeout");
     const struct config_section *const one[] = {&server_section};
     struct config *other = config_load(one, 1, NULL, ENV(NULL), err, sizeof err);
     ck_assert_ptr_nonnull(other);
