@@ -80,7 +80,7 @@ static void read_fields(struct reading *r, struct change_body *out)
     read_day(r, "changeEffectiveDate", &effective);
     if (effective > clock_seoul_midnight(clock_wall_ms())) {
         wrong(r, "changeEffectiveDate",
-              "예약 변경은 제공하지 않습니다. 오늘 이후의 날짜를 지정할 수 없습니다",
+              "예약 변경은 제공하지 않습니다. 내일 이후의 날짜는 지정할 수 없습니다",
               "a future day is not offered: changes take effect at once");
     }
     out->dates = arena_printf(&r->rq->arena, "%lld|%lld", (long long)requested, (long long)effective);
