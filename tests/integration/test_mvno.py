@@ -207,6 +207,30 @@ def test_the_backlog_of_an_outage_lives_through_a_restart(world, customer, mvno)
     stays(lambda: all(e["deliveries"] == 1 for e in mvno.events(line=customer.line)), 0.5, "nothing twice")
 
 
+def test_a_late_delivery_joins_the_trace_of_its_change(world, customer, mvno, kos):
+    """Issue 7, point 2: the trace is in the journal, so an event, and an inquiry about a doubt, of a process that was started
+    later belong to the request of the customer; each with a span of its own."""
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    mvno.stop()
+    kos.fault("http_status", operation="change", lineNumber=customer.line, status=500, count=1)
+    id_ = customer.api.change_async(customer.body(), traceparent=f"00-{trace}-{span}-01").expect(202).data["requestId"]
+    until(lambda: customer.api.result(id_).data.get("inDoubt"), 5)
+    world.service.kill9()
+    kos.customer(customer.line, customerId=customer.customer_id, productCode="LTE_PLUS", lineStatus="ACTIVE", operatorCode="MVNO01")
+    seen = len(kos.calls(operation="inquiry", line=customer.line))
+    world.service.start()
+    customer.api = world.api(customer.token)
+    until(lambda: customer.api.result(id_).data["processStatus"] == "COMPLETED", 15)
+    mvno.start()
+    sent = [header(mvno.event(id_, 15), "traceparent")]
+    sent += [c["headers"]["traceparent"] for c in kos.calls(operation="inquiry", line=customer.line)[seen:]]
+    assert len(sent) >= 2
+    for one in sent:
+        version, of, by, flags = one.split("-")
+        assert (version, of, flags) == ("00", trace, "01") and by != span, one
+    assert len(set(sent)) == len(sent)
+
+
 def test_a_whsec_secret_is_base64_decoded(session):
     secret = "whsec_" + base64.b64encode(b"thirty-two bytes of webhook key!").decode()
     w = World(session, mvno_secret=secret)
