@@ -6,6 +6,8 @@ S=/var/lib/product-change-service
 C=/etc/product-change-service/product-change-service.yaml
 SECRETS=/etc/product-change-service/secrets
 UNIT=/usr/lib/systemd/system/product-change-service.service
+WANTED=/etc/systemd/system/multi-user.target.wants/product-change-service.service
+OPERATOR=/usr/share/product-change-service/operator.sh
 passed=0
 ok() { # what, command…
     local what=$1
@@ -36,9 +38,10 @@ ok "the program runs" product-change-service --version
 ok "a user of its own" is "$(getent passwd product-change-service | cut -d: -f6,7)" "$S:/usr/sbin/nologin"
 ok "the journal's directory is the user's alone" is "$(stat -c '%U %a' $S)" "product-change-service 700"
 ok "secrets are root's" is "$(stat -c '%U %a' $SECRETS)" "root 700"
-ok "manual, completion, migrations, documents" ls /usr/share/man/man8/product-change-service.8 /usr/share/man/man5/product-change-service.yaml.5 \
+ok "manual, completion, migrations, documents" ls /usr/share/man/man8/product-change-service.8.gz /usr/share/man/man5/product-change-service.yaml.5.gz \
     /usr/share/bash-completion/completions/product-change-service /usr/share/product-change-service/sql/0001_history.sql
 ok "every file is where dpkg says" bash -c '! dpkg --verify product-change-service | grep .'
+ok "it starts with the machine" test -L $WANTED
 ok "the configuration is a conffile" bash -c "dpkg-query -W -f '\${Conffiles}' product-change-service | grep -q $C"
 
 echo "-- starting it as its unit does"
@@ -91,6 +94,24 @@ ok "the operator's commands reach it" is "$(jq -r .backlog.postgresql.rows /tmp/
 ok "without PostgreSQL and MVNO AP its row and its event wait in the journal" is "$(jq -r .backlog.mvno.events /tmp/said)" 1
 ok "the journal is the user's alone" bash -c "! find $S -perm /077 | grep ."
 
+echo "-- as an operator, at night"
+operate() { bash -c ". $OPERATOR && $1"; }
+for command in 'df -h "$JOURNAL_PATH"' 'P status' 'P settle list' 'P breakers' 'P breakers kos.change forced-open --reason "incident"' \
+    'P breakers kos.change reset' 'P deliveries list --state pending --limit 5' 'P deliveries list --state dead' 'P slots' "P trace $id" \
+    'curl -s "localhost:$(pcs_setting server.port)/metrics" | grep -E "pcs_loop_lag|process_cpu"' 'P backup /root/copy'; do
+    ok "$command" operate "$command"
+done
+ok "the secrets are named" operate 'test "$JWT_SECRET_FILE:$DB_PASSWORD_FILE" = '"$SECRETS/jwt-secret:$SECRETS/db-password"
+ok "the service's settings are known" operate 'test "$(pcs_setting db.host)/$(pcs_setting kos.base_url)" = 127.0.0.1/http://127.0.0.1:18080'
+kill -KILL "$pid"
+wait "$pid" || true
+ok "a process that died leaves a slot without an owner" operate 'P slots | grep -i orphan'
+rm -f $S/0/undo $S/0/reserve $S/0/lock
+ok "what has nowhere to go is told, and kept" no operate 'P retire --orphans --wait 3'
+ok "what root did there is the service's" bash -c "! find $S ! -user product-change-service | grep ."
+start
+ok "the service goes on with it" is "$(product-change-service status --json --slot 0 --config $C | jq -r .backlog.postgresql.rows)" 1
+
 echo "-- upgrading while it runs"
 instance=$(product-change-service status --json --slot 0 --config $C | jq -r .service.instance)
 sed -i 's|^  #level: info|  level: debug|' $C
@@ -128,6 +149,14 @@ ok "a purge leaves a journal that may hold something" is "$(cd $S/0 && sha256sum
 ok "and says so" says "the journal is kept in $S"
 ok "what waits is still in it" is "$(sqlite3 $S/0/journal.db 'SELECT count(*) FROM history_queue')" 1
 ok "it can be installed again" apt-get install -y -qq --no-install-recommends ./second.deb
+ok "it starts with the machine" test -L $WANTED
+apt-get remove -y -qq product-change-service >/dev/null
+ok "removed, it is not started" no test -e $WANTED
+ok "it comes back" apt-get install -y -qq --no-install-recommends ./second.deb
+ok "and starts with the machine, as before" test -e $WANTED
+rm $WANTED # systemctl disable
+ok "an upgrade" dpkg -i second.deb
+ok "leaves what an operator has disabled" no test -e $WANTED
 rm -rf "$S"
 apt-get purge -y -qq product-change-service >/tmp/said 2>&1
 ok "a purge without a journal leaves nothing" no bash -c 'dpkg -L product-change-service 2>/dev/null || ls -d /etc/product-change-service /var/lib/product-change-service 2>/dev/null'
