@@ -182,7 +182,7 @@ static cJSON *slots_offline(struct client *c)
     const struct journal_config *journal = config_values(c->settings, &journal_config_section);
     size_t count = journal_slots(journal->path, -1, found);
     cJSON *data = NULL;
-    fprintf(stderr, "slots: no daemon runs; %zu journals are in %s\n", count, journal->path);
+    fprintf(stderr, "slots: no daemon runs; this is what %s holds\n", journal->path);
     buf_init(&b, (size_t)1 << 20);
     buf_json_open(&b, NULL, '{');
     view_slots(&b, found, count, clock_wall_ms());

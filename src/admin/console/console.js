@@ -30,6 +30,7 @@ function fill(table, rows) {
 const number = (n, digits = 0) => (n === null || Number.isNaN(n) ? "–" : n.toLocaleString("en", { maximumFractionDigits: digits }));
 function duration(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return "–";
+  if (s === 0) return "0 s";
   if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
   if (s < 1) return `${number(s * 1000, s < 0.01 ? 1 : 0)} ms`;
   if (s < 120) return `${number(s, 1)} s`;
