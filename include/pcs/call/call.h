@@ -83,7 +83,8 @@ void call_client_set_idle(struct call_client *c, unsigned seconds);
 void call_client_destroy(struct call_client *c);
 unsigned call_client_in_flight(const struct call_client *c);
 
-/* The request goes out at the end of this turn of the loop. A deadline that has passed already ends the call
+/* The request goes out at the end of this turn of the loop, on a new connection or on a kept one that has neither ended nor
+ * said anything since its last answer. A deadline that has passed already ends the call
  * with CALL_TIMEOUT, not sent. NULL only without memory, or when the client is being destroyed: then there
  * will be no callback. */
 struct call *call_start(struct call_client *c, const struct call_request *request, call_done done, void *arg);
