@@ -95,11 +95,10 @@ struct delivery {
     size_t count[LANE_STATES];
 
     /* --- the journal --- */
-    atomic_bool told; /* delivery_events_wait() was called since the last pull */
-    bool want;        /* there may be events to pull */
-    bool pulling;     /* pull is with the journal */
-    bool due_wanted;  /* the destination is back: everything is to be made due */
-    bool due_asked;   /* due is with the journal */
+    bool want;       /* there may be events to pull */
+    bool pulling;    /* pull is with the journal */
+    bool due_wanted; /* the destination is back: everything is to be made due */
+    bool due_asked;  /* due is with the journal */
     size_t pull_limit;
     struct journal_op pull, due;
     uint64_t pull_after_ns;
@@ -111,6 +110,10 @@ struct delivery {
     uv_timer_t timer;
     uv_async_t wake;
     unsigned handles;
+
+    /* delivery_events_wait() was called since the last pull. Any thread; apart from the bools above, of which GCC reads
+     * several, and what lies between them, at once. */
+    atomic_bool told;
 };
 
 extern struct metric_family delivery_metric_attempts, delivery_metric_lag, delivery_metric_up,
