@@ -45,6 +45,7 @@ static const struct command {
     {"retire", NULL, cli_retire},
     {"forget", NULL, cli_forget},
     {"backup", NULL, cli_backup},
+    {"forward", NULL, cli_forward},
     {"verify-history", NULL, cli_verify_history},
 };
 /* clang-format on */

@@ -84,6 +84,7 @@ int cli_slots(const char *config_file, int argc, char **argv);
 int cli_settle(const char *config_file, int argc, char **argv);
 int cli_deliveries(const char *config_file, int argc, char **argv);
 int cli_retire(const char *config_file, int argc, char **argv);
+int cli_forward(const char *config_file, int argc, char **argv);
 int cli_backup(const char *config_file, int argc, char **argv);
 int cli_forget(const char *config_file, int argc, char **argv);
 int cli_trace(const char *config_file, int argc, char **argv);

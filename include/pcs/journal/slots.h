@@ -43,4 +43,11 @@ struct journal *journal_open_offline(const struct journal_config *config, unsign
 enum journal_status journal_run_offline(struct journal_op *op);
 void journal_close_offline(struct journal *j);
 
+struct journal_again {
+    int64_t rows, links, calls; /* that wait now and did not before; links: of rows that PostgreSQL refused */
+};
+/* Everything that PostgreSQL had and the journal still keeps waits to be forwarded again, in one transaction; a retired
+ * slot is an orphan after it. False: nothing was changed but that mark; err says why. */
+bool journal_forward_again(struct journal *j, struct journal_again *n, char *err, size_t errlen);
+
 #endif
