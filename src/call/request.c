@@ -60,22 +60,30 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* "HTTP/1.1 200 OK". curl takes any number for a status and cuts it to 32 bits, so that 4294967496 would be 200. */
 static bool is_status_line(const char *line, size_t len)
 {
-    size_t at = 5; /* behind "HTTP/" */
-    while (at < len && (line[at] == '.' || (line[at] >= '0' && line[at] <= '9'))) {
-        at++;
+    const char *p = line + 5, *end = line + len; /* behind "HTTP/" */
+    size_t digits = 0;
+    bool version = p < end && is_digit(*p++);
+    if (version && p < end && *p == '.') {
+        p++;
+        version = p < end && is_digit(*p++);
     }
-    size_t version = at - 5, digits = 0;
-    while (at < len && line[at] == ' ') {
-        at++;
+    const char *blank = p;
+    while (p < end && *p == ' ') {
+        p++;
     }
-    while (at + digits < len && line[at + digits] >= '0' && line[at + digits] <= '9') {
+    while (p + digits < end && is_digit(p[digits])) {
         digits++;
     }
-    bool apart = at > 5 + version, ended = at + digits == len || strchr(" \r\n", line[at + digits]);
-    return version >= 1 && version <= 3 && apart && digits == 3 && line[at] != '0' && ended;
+    bool ended = p + digits == end || strchr(" \r\n", p[digits]);
+    return version && p > blank && digits == 3 && *p != '0' && ended;
 }
 
 /* One line at a time. curl takes a head that breaks off for an answer; whether it ended is noted here. */

@@ -504,6 +504,7 @@ static const char *const odd_status_lines[] = {
     "HTTP/1.1 18446744073709551816 OK",
     "HTTP/2 4294967496",
     "HTTP/2416666666666666619",
+    "HTTP/21. 100 OK", /* to curl it is HTTP/2 with status 1 */
     "HTTP/1.1 20 OK",
     "HTTP/1.1 2000 OK",
     "HTTP/1.1 200OK",
