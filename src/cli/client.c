@@ -159,7 +159,8 @@ int client_find(struct client *c, bool quiet)
 {
     char path[4096];
     if (c->socket) {
-        return answers(c, c->socket) ? CLIENT_OK : not_running(c, c->socket, strerror(errno), false);
+        return answers(c, c->socket) ? CLIENT_OK
+                                     : not_running(c, c->socket, strerror(errno), quiet && c->own_socket);
     }
     if (!client_load(c)) {
         return CLIENT_REFUSED;

@@ -22,6 +22,7 @@ struct client {
     const char *command; /* for messages */
     const char *config_file;
     const char *socket; /* --socket */
+    bool own_socket;    /* it was chosen by the command itself, which waits for it */
     int slot;           /* --slot; -1: not given */
     bool json;
     long wait_s;             /* for an answer; 0: a minute */

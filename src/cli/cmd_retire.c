@@ -170,6 +170,7 @@ static void start_owner(struct retire *r)
     pid_t parent = getpid();
     if (client_slot_socket(r->client, r->socket, sizeof r->socket)) {
         r->client->socket = r->socket; /* a configured one is another instance's */
+        r->client->own_socket = true;
     }
     fflush(NULL);
     r->child = fork();
@@ -290,6 +291,7 @@ static int retire_slot(struct retire *r)
     r->child = 0;
     r->seen = false;
     c->socket = NULL;
+    c->own_socket = false;
     int rc = CLIENT_OK;
     if (state == SLOT_RETIRED) {
         rc = report(r, true, " already");

@@ -82,6 +82,18 @@ def test_every_alert_has_a_test_and_a_paragraph_that_ends_with_a_command():
         assert name in alerts(), f"docs/operations.md tells of {name}, which is no alert"
 
 
+def test_the_manual_names_commands_and_metrics_that_exist(world):
+    """Issue 7, point 7: at night nobody has the time to find out what a command is called by now."""
+    text = read("docs/operations.md")
+    known = set(re.findall(r"^  ([a-z][a-z-]+) ", world.run("--help").stdout, re.M))
+    shown = ["".join(m) for m in re.findall(r"^```\n(.*?)^```|^    (\S[^\n]*)$", text, re.M | re.S)]
+    used = set(re.findall(r"\bP ([a-z][a-z-]*)", "\n".join(shown)))
+    assert len(used) >= 8 and used <= known, used - known
+    metrics = set(re.findall(r"^# TYPE (pcs_\w+) ", requests.get(world.service.url + "/metrics", timeout=5).text, re.M))
+    for name in set(re.findall(r"`(pcs_\w+)", text)) - {"pcs_setting"}:
+        assert name in metrics or name.removesuffix("_sum").removesuffix("_count") in metrics, name
+
+
 def test_rules_and_dashboard_ask_for_metrics_that_exist(world, customer):
     customer.change()
     text = requests.get(world.service.url + "/metrics", timeout=5).text

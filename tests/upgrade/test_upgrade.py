@@ -50,6 +50,11 @@ def replace(service, build):
     return time.monotonic() - began
 
 
+def instance_of(service):
+    """As its latest start logged it, which may be a moment after the first answer of readiness."""
+    return until(lambda: service.events("start.ready"), 10)[0]["instance"]
+
+
 def verify(world, build):
     run = subprocess.run([program(build), "verify-history", "--json"], capture_output=True, text=True,
                          env={"PATH": os.environ["PATH"], **SANITIZER_ENV, **world.env()}, timeout=60)
@@ -83,7 +88,7 @@ def test_upgrade_and_back_with_customers_all_the_while(world, builds, capsys):
     old, new = builds
     before = world.db.rows(MIGRATIONS)[0]["n"]
     services = [start(world, old, "a"), start(world, old, "b")]
-    instances = [s.events("start.ready")[0]["instance"] for s in services]
+    instances = [instance_of(s) for s in services]
     load = Load(world, services)
     try:
         load.wait(100)
@@ -96,7 +101,7 @@ def test_upgrade_and_back_with_customers_all_the_while(world, builds, capsys):
         load.wait(150)
     finally:
         load.stop()
-    assert [s.events("start.ready")[0]["instance"] for s in services] == instances, "the journals were handed over"
+    assert [instance_of(s) for s in services] == instances, "the journals were handed over"
     check_everything(world, load, services, new)
     with capsys.disabled():
         print(f"\nupgrade: {len(load.acknowledged)} changes, {load.refused} told 503 and repeated, {load.repeats} other repeats,"
