@@ -568,7 +568,7 @@ def test_commands_without_a_daemon_read_the_journal(world, session, customer, ko
     assert customer.line in run.stdout and "SENDING" in run.stdout and "KOS" in run.stdout
     assert first in command(world, "deliveries", "list", **env).stdout
     assert json.loads(command(world, "trace", customer.line, "--json", **env).stdout)["stories"][0]["requestId"] == id_
-    for argv in (("status",), ("slots",), ("breakers",), ("deliveries", "replay", "1"),
+    for argv in (("status",), ("breakers",), ("deliveries", "replay", "1"),
                  ("settle", id_, "--outcome", "completed", "--reason", "r"), ("settle", id_, "--check")):
         run = command(world, *argv, rc=3, **env)
         assert "no daemon" in run.stderr, run
