@@ -123,8 +123,7 @@ struct http_server {
     unsigned handles; /* open loop handles; the last close frees the server */
     struct deadline_list waiting[DEADLINE_COUNT];
     uint64_t wait_ms[DEADLINE_COUNT];
-    struct request *live;   /* every request object in use */
-    struct request *spares; /* linked by next */
+    struct request *live, *spares; /* every request object in use; idle ones, linked by next */
     size_t spare_count;
     size_t pending, shed_at;
     struct limits limits;
