@@ -17,18 +17,18 @@ P() {
     product-change-service --config "$PCS_CONFIG" "$@"
 }
 
-# pcs_setting NAME: its value as the service has it
-pcs_setting() {
+# service_setting NAME: its value as the service has it
+service_setting() {
     P --print-config | sed -n "s/^$1: \"\{0,1\}\([^\"]*[^\" ]\)\"\{0,1\}  # .*/\1/p"
 }
 
 # psql in the history, and redis-cli, with the service's own role
 psql() {
-    PGPASSWORD=$(cat "${DB_PASSWORD_FILE:-/dev/null}") PGSSLMODE=$(pcs_setting db.sslmode) command psql \
-        -h "$(pcs_setting db.host)" -p "$(pcs_setting db.port)" -d "$(pcs_setting db.name)" -U "$(pcs_setting db.username)" "$@"
+    PGPASSWORD=$(cat "${DB_PASSWORD_FILE:-/dev/null}") PGSSLMODE=$(service_setting db.sslmode) command psql \
+        -h "$(service_setting db.host)" -p "$(service_setting db.port)" -d "$(service_setting db.name)" -U "$(service_setting db.username)" "$@"
 }
 
 redis_cli() {
     REDISCLI_AUTH=$(cat "${REDIS_PASSWORD_FILE:-/dev/null}") redis-cli \
-        -h "$(pcs_setting redis.host)" -p "$(pcs_setting redis.port)" -n "$(pcs_setting redis.database)" "$@"
+        -h "$(service_setting redis.host)" -p "$(service_setting redis.port)" -n "$(service_setting redis.database)" "$@"
 }

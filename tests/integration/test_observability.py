@@ -90,7 +90,7 @@ def test_the_manual_names_commands_and_metrics_that_exist(world):
     used = set(re.findall(r"\bP ([a-z][a-z-]*)", "\n".join(shown)))
     assert len(used) >= 8 and used <= known, used - known
     metrics = set(re.findall(r"^# TYPE (pcs_\w+) ", requests.get(world.service.url + "/metrics", timeout=5).text, re.M))
-    for name in set(re.findall(r"`(pcs_\w+)", text)) - {"pcs_setting"}:
+    for name in set(re.findall(r"`(pcs_\w+)", text)) - {"service_setting"}:
         assert name in metrics or name.removesuffix("_sum").removesuffix("_count") in metrics, name
 
 

@@ -98,11 +98,11 @@ echo "-- as an operator, at night"
 operate() { bash -c ". $OPERATOR && $1"; }
 for command in 'df -h "$JOURNAL_PATH"' 'P status' 'P settle list' 'P breakers' 'P breakers kos.change forced-open --reason "incident"' \
     'P breakers kos.change reset' 'P deliveries list --state pending --limit 5' 'P deliveries list --state dead' 'P slots' "P trace $id" \
-    'curl -s "localhost:$(pcs_setting server.port)/metrics" | grep -E "pcs_loop_lag|process_cpu"' 'P backup /root/copy'; do
+    'curl -s "localhost:$(service_setting server.port)/metrics" | grep -E "pcs_loop_lag|process_cpu"' 'P backup /root/copy'; do
     ok "$command" operate "$command"
 done
 ok "the secrets are named" operate 'test "$JWT_SECRET_FILE:$DB_PASSWORD_FILE" = '"$SECRETS/jwt-secret:$SECRETS/db-password"
-ok "the service's settings are known" operate 'test "$(pcs_setting db.host)/$(pcs_setting kos.base_url)" = 127.0.0.1/http://127.0.0.1:18080'
+ok "the service's settings are known" operate 'test "$(service_setting db.host)/$(service_setting kos.base_url)" = 127.0.0.1/http://127.0.0.1:18080'
 kill -KILL "$pid"
 wait "$pid" || true
 ok "a process that died leaves a slot without an owner" operate 'P slots | grep -i orphan'
