@@ -20,6 +20,7 @@
 #include "pcs/core/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #define LET_GO_MS        3000
 #define LAST_ANSWERS_MS  5000 /* more than a read's deadline */
 #define HISTORY_GRACE_MS 1000 /* for the history worker's last batch */
+#define LAST_PHASES_S    10   /* close, forward and close: together */
 #define FIRST_REDIS_MS   250  /* start: how long the first customers wait for Redis */
 #define LAST_LINES_MS    200  /* for the last log lines, when the process ends early */
 #define POLL_MS          5    /* between two questions to the reactors */
@@ -250,6 +252,26 @@ static void phase(const char *name)
     log_info("shutdown.phase", log_str("phase", name));
 }
 
+/* The last phases join threads, and that of the journal may hang on its disk, with nothing under way that the earlier ones
+ * would have seen. */
+static void *end_anyway(void *arg)
+{
+    (void)arg;
+    sleep(LAST_PHASES_S);
+    metrics_thread_init();
+    log_error("shutdown.incomplete", log_bool("drained", true));
+    log_drain(LAST_LINES_MS);
+    _exit(EXIT_FAILURE);
+}
+
+static void limit_last_phases(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_anyway, NULL) == 0) {
+        pthread_detach(thread);
+    }
+}
+
 /* emptied: nothing is left in the journal, whose slot is given up. */
 static int end_service(struct service *s, bool emptied)
 {
@@ -277,6 +299,7 @@ static int end_service(struct service *s, bool emptied)
     /* What came on an idle connection between the last look of the drain and letting go (since then the gate
      * refuses) has work under way that would answer after the request was freed. */
     (void)wait_until_none(s, note_unanswered, LAST_ANSWERS_MS);
+    limit_last_phases();
     phase("close");
     each(s, instance_free);
     for (unsigned n = 0; n < s->count; n++) {

@@ -184,9 +184,9 @@ struct config *cli_load(const char *file)
 
 /* What a daemon must have and a command does not need. */
 static const struct {
-    const char *name, *value;
-} stand_ins[] = {{"KOS_BASE_URL", "http://127.0.0.1:1"},
-                 {"JWT_SECRET", "not-used-by-a-command-of-an-operator"}};
+    const char *name, *instead, *value; /* instead: gives the same setting */
+} stand_ins[] = {{"KOS_BASE_URL", NULL, "http://127.0.0.1:1"},
+                 {"JWT_SECRET", "JWT_SECRET_FILE", "not-used-by-a-command-of-an-operator"}};
 #define STAND_INS (sizeof stand_ins / sizeof stand_ins[0])
 
 static struct config *load_with_stand_ins(const char *file, char *err, size_t errlen)
@@ -202,7 +202,7 @@ static struct config *load_with_stand_ins(const char *file, char *err, size_t er
         env[n++] = environ[i];
     }
     for (size_t i = 0; env && i < STAND_INS; i++) {
-        if (!getenv(stand_ins[i].name) &&
+        if (!getenv(stand_ins[i].name) && !(stand_ins[i].instead && getenv(stand_ins[i].instead)) &&
             asprintf(&made[i], "%s=%s", stand_ins[i].name, stand_ins[i].value) > 0) {
             env[n++] = made[i];
         }

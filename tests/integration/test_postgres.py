@@ -135,13 +135,17 @@ def test_a_row_outside_any_partition_is_not_lost_and_its_month_can_still_be_made
     world.db.rows("DELETE FROM product_change.product_change_history WHERE instance = 'test'")  # to verify-history, foreign
 
 
-def test_migrate_and_verify_history_need_no_key_of_tokens_and_no_carrier(world):
+def test_migrate_and_verify_history_need_no_key_of_tokens_and_no_carrier(world, tmp_path):
     """Issue 7: they run where the database's secrets are, and these alone (a Kubernetes Job, an operator's shell)."""
     world.forwarded()
     env = {k: v for k, v in world.env().items() if not k.startswith(("JWT_", "KOS_"))}
     run = world.run("verify-history", env=env)
     assert run.returncode == 0, run.stdout + run.stderr
     run = world.run("migrate", env={**env, "DB_MIGRATE_USERNAME": servers.MIGRATE_ROLE, "DB_MIGRATE_PASSWORD": servers.MIGRATE_PASS})
+    assert run.returncode == 0, run.stdout + run.stderr
+    # a key that is there as a file, and no carrier: one must not get in the way of what stands in for the other
+    (tmp_path / "secret").write_text("k" * 40)
+    run = world.run("verify-history", env={**env, "JWT_SECRET_FILE": str(tmp_path / "secret")})
     assert run.returncode == 0, run.stdout + run.stderr
     # what is given and wrong is still told
     run = world.run("migrate", env={**env, "DB_PORT": "many"})

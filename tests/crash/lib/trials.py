@@ -394,6 +394,29 @@ def ended_while_the_disk_hangs(w, seed):
     return problems
 
 
+def ended_when_idle_while_the_disk_hangs(w, seed):
+    """SIGTERM when nothing is under way, but what was written is not in the journal's main file yet: closing it does not
+    come back, and the process ends all the same."""
+    problems = []
+    for _ in range(5):  # the main file is brought up to date a second after the last commit
+        s = w.subscriber()
+        s.change("LTE_PLUS")
+        until(lambda: w.pending() == 0, 10, "all is forwarded")
+        w.set_shim("hang")
+        w.service.process.signal(signal.SIGTERM)
+        code = w.service.process.wait(30)  # close: 10 s
+        w.set_shim(None)
+        if code is None:
+            problems.append("did not end while the disk hung")
+            w.service.kill9()
+        elif code and not w.service.events("shutdown.incomplete"):
+            problems.append(f"ended with {code}, and did not say that it could not end in order")
+        w.service.boot()
+        if code != 0:
+            return problems
+    return ["the disk was never needed at the end"]
+
+
 def kill_postgres(w, unset=None):
     """kill -9, as if the machine had lost it; a setting goes away with it."""
     w.postgres.process.kill()
@@ -672,6 +695,7 @@ TRIALS = [
     (disk_that_hangs, {"preload": "failfsync"}, False),
     (disk_that_hangs_and_a_kill, {"preload": "failfsync", **DEDUP}, True),
     (ended_while_the_disk_hangs, {"preload": "failfsync"}, False),
+    (ended_when_idle_while_the_disk_hangs, {"preload": "failfsync"}, False),
     (postgres_killed_after_its_commit, {"own_postgres": True}, False),
     (postgres_killed_before_its_commit, {"own_postgres": True}, False),
     (poison_rows, {}, False),
