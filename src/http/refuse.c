@@ -8,8 +8,8 @@
  *
  * A head that outgrows its pool, a Content-Length that is no number, another HTTP version: those it answers itself, in
  * HTML. There is no hook for it, but it queues its pages through its own public function, and a program's definition
- * of that goes before a library's: see MHD_queue_response() below. A library that is linked in another way keeps its
- * pages; nothing else depends on it.
+ * of that goes before a shared library's: see MHD_queue_response() below. A library that binds its calls to itself
+ * (-Bsymbolic) keeps its pages; one that is linked statically defines the name a second time, which the linker refuses.
  *
  * And a first word: a connection too many is answered before it has asked (under TLS just closed). */
 #include "http/internal.h"
@@ -172,8 +172,9 @@ static struct MHD_Response *our_page(const struct refusal *r)
  * if it had said nothing and sends the head a second time (PITFALLS.md 1). In the first of these it looks whether the
  * connection was closed meanwhile, and only there: so that page is refused, which closes, and the word is said at the
  * end. */
-enum MHD_Result MHD_queue_response(struct MHD_Connection *mhd, unsigned int status,
-                                   struct MHD_Response *response)
+__attribute__((visibility("default"))) /* whatever the build's flags say: hidden, it would be ours alone */
+enum MHD_Result
+MHD_queue_response(struct MHD_Connection *mhd, unsigned int status, struct MHD_Response *response)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct conn *c = info ? info->socket_context : NULL;
