@@ -216,6 +216,10 @@ def test_what_needs_a_person_stands_first_with_times_in_a_named_zone(world, cons
         world.mvno.fault("http_status", operation="results", lineNumber=customer.line, status=422, count=1)
         done = customer.change()["requestId"]
         console.wait("#attention a[href='#t-deliveries']", "1 dead letter")
+        console.script("document.querySelector('#attention a').focus()")
+        seen = console.text("#freshness")
+        console.until(lambda: console.text("#freshness") != seen)
+        assert console.script("return document.activeElement.closest('#attention')"), "the keyboard stays where it was"
         console.resize("phone")
         console.wait("#deliveries td", customer.line)
         right = console.script("return document.querySelector('#deliveries button:not(.link)').getBoundingClientRect().right")

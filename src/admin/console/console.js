@@ -20,12 +20,16 @@ function make(tag, attributes = {}, ...children) {
   e.append(...children.filter((c) => c !== null && c !== undefined).map((c) => (c instanceof Node ? c : String(c))));
   return e;
 }
-/* New rows for a table; whoever had the keyboard on a button of an old one has it on the same button of the new. */
+/* New children; whoever had the keyboard on a button or link of an old one has it on the same of the new. */
+function renew(parent, children) {
+  const key = document.activeElement?.dataset.key;
+  parent.replaceChildren(...children);
+  if (key) parent.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+}
 function fill(table, rows) {
-  const key = document.activeElement?.dataset.key, heads = [...$(table).tHead.rows[0].cells];
+  const heads = [...$(table).tHead.rows[0].cells];
   for (const r of rows) [...r.cells].forEach((cell, i) => { cell.dataset.label = heads[i].textContent; });
-  $(table).tBodies[0].replaceChildren(...rows);
-  if (key) $(table).querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  renew($(table).tBodies[0], rows);
 }
 const number = (n, digits = 0) => (n === null || Number.isNaN(n) ? "–" : n.toLocaleString("en", { maximumFractionDigits: digits }));
 function duration(s) {
@@ -196,7 +200,7 @@ function showStatus(s) {
 
 function showAttention(s, breakers) {
   const j = s.journal, b = s.backlog, found = [];
-  const say = (kind, text, where) => found.push(make("li", {}, make("a", { class: kind, href: `#${where}` }, text)));
+  const say = (kind, text, where) => found.push(make("li", {}, make("a", { class: kind, href: `#${where}`, "data-key": `${where} ${found.length}` }, text)));
   const many = (n, one, more) => `${number(n)} ${n === 1 ? one : more}`;
   if (!j.writable) say("bad", `takes no changes: the journal cannot be written${j.reason ? ` (${j.reason})` : ""}`, "t-journal");
   for (const x of breakers) {
@@ -207,7 +211,8 @@ function showAttention(s, breakers) {
   if (b?.mvno.dead > 0) say("bad", many(b.mvno.dead, "dead letter", "dead letters"), "t-deliveries");
   if (b?.postgresql.refused > 0) say("bad", `${many(b.postgresql.refused, "row", "rows")} refused by PostgreSQL`, "t-journal");
   if (s.orphanSlots > 0) say("bad", `${many(s.orphanSlots, "slot", "slots")} without an owner`, "t-journal");
-  $("attention").replaceChildren(...(found.length ? found : [make("li", { class: "dim" }, "Nothing needs a person.")]));
+  if (!found.length) found.push(make("li", { class: "dim" }, "Nothing needs a person."));
+  if ($("attention").textContent !== found.map((f) => f.textContent).join("")) renew($("attention"), found); /* else it would be read out again */
 }
 
 /* ---- breakers ---- */
