@@ -182,8 +182,9 @@ END_TEST
 static const char *const arrays[] = {
     "*2\r\n*1\r\n:1\r\n*1\r\n:1\r\n",
     "*1\r\n*0\r\n",
-    "*17\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:"
-    "1\r\n",
+    ("*17\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:"
+     "1\r\n:"
+     "1\r\n"),
 };
 
 START_TEST(arrays_that_nobody_asked_for)
