@@ -402,7 +402,7 @@ void change_ended(struct change *c)
              log_str("reason", c->outcome_reason));
     FAILPOINT("change.outcome_stored");
     change_tell_notes(c);
-    tell_shared(c->svc, r, r->state != CHANGE_NOT_SENT || r->first_status == 202);
+    tell_shared(c->svc, r, !change_frees_key(r->state, r->first_status));
     waiters_notify(c->svc->shared, r->request_id);
     FAILPOINT("change.ended");
 }

@@ -40,6 +40,12 @@ bool change_state_final(enum change_state s)
     return s != CHANGE_ACCEPTED && s != CHANGE_SENDING;
 }
 
+bool change_frees_key(enum change_state ended, int64_t first_status)
+{
+    return (ended == CHANGE_NOT_SENT && first_status != 202) ||
+           (ended == CHANGE_NOT_APPLIED && first_status == 503);
+}
+
 bool change_transition_ok(enum change_state from, enum change_state to)
 {
     return (unsigned)from < CHANGE_STATES && (unsigned)to < CHANGE_STATES && (moves[from] & TO(to));

@@ -212,14 +212,10 @@ int verb_doubt(struct journal *j, struct journal_op *op)
 
 /* ---- OUTCOME, CANCEL, RECORD ---- */
 
-/* NOT_SENT: nothing was ordered, a 503 leaves the key free; also if it is known only afterwards that nothing was. Else
- * the key keeps the change. */
 static int end_key(struct journal *j, struct journal_op *op, const char *key)
 {
-    bool free = op->change.state == CHANGE_NOT_SENT ||
-                (op->change.state == CHANGE_NOT_APPLIED && op->change.first_status == 503);
-    if (!key || !free || op->change.first_status == 202) {
-        return SQLITE_OK; /* 202 was told: that answer is kept, whatever became of it */
+    if (!key || !change_frees_key(op->change.state, op->change.first_status)) {
+        return SQLITE_OK; /* the key keeps the change */
     }
     sqlite3_stmt *s = store_get(&j->store, SQL_KEY_DELETE);
     bind_text(s, 1, key);

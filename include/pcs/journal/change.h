@@ -29,6 +29,9 @@ bool change_state_final(enum change_state s);
 /* May an open change go from one state to the other? ACCEPTED -> SENDING, NOT_SENT, INVALID, CANCELLED,
  * EXPIRED; SENDING -> COMPLETED, REFUSED, NOT_SENT, NOT_APPLIED. */
 bool change_transition_ok(enum change_state from, enum change_state to);
+/* Is the Idempotency-Key of a change that ended so free again? NOT_SENT: nothing was ordered, a 503 leaves the key free;
+ * also if it is known only afterwards that nothing was (NOT_APPLIED). Not if 202 was told: that answer is kept. */
+bool change_frees_key(enum change_state ended, int64_t first_status);
 
 struct change_record {
     const char *request_id; /* UUIDv7 */

@@ -359,8 +359,8 @@ def disk_that_hangs_and_a_kill(w, seed):
         w.quiet()
         if w.kos.orders(line=s.line):
             problems.append(f"{asked} said that nothing was ordered")
-        fresh = s.again(asked)  # 503 leaves the key free
-        if fresh.status not in (200, 202):
+        fresh = s.again(asked)  # 503 leaves the key free, in Redis too: ordered now, not the end of the first repeated
+        if fresh.status not in (200, 202) or s.final(fresh.request_id)["processStatus"] != "COMPLETED":
             problems.append(f"the key is not free after 503: {fresh}")
         w.quiet()
     return problems + finish(w, lines)
