@@ -3,7 +3,7 @@
  *   submit
  *     |
  *   CLAIM -------> HOLD --------> LOAD -----> CHECK --(async)--> INTENT(ACCEPTED) --.
- *     |             |              ^ ^          |                                   |
+ *     |             |              ^ ^          |                                  NOTE
  *     | replay,     | another      | |          |(sync)                             |  202 is answered here
  *     | busy        | instance     | |          v                                   v
  *    END        ELSEWHERE -> END   | |        ADMIT --> INTENT(SENDING)  .------ ADMIT <-------.
@@ -23,9 +23,10 @@
  *                     '---------------------------------------------------------------'
  *
  * Not drawn: CHECK -> OUTCOME (an accepted change fails when it is looked at again), LOAD -> LOAD (OUTAGE_MODE=hold:
- * on what is cached) and LOAD -> RETRY, RETRY -> OUTCOME (expired), INTENT -> OUTCOME (told 503 meanwhile), SEND -> LOAD
- * and SEND -> RETRY, REPEAT -> DOUBT, OUTCOME -> OUTCOME (the journal could not take it); and the ends of what somebody
- * else has ended (SEND, OUTCOME, DOUBT -> END) or the process puts down (RETRY, DOUBT, ASK, REPEAT -> END).
+ * on what is cached) and LOAD -> RETRY, NOTE -> RETRY (held), RETRY -> OUTCOME (expired), INTENT -> OUTCOME (told 503
+ * meanwhile), SEND -> LOAD and SEND -> RETRY, REPEAT -> DOUBT, NOTE -> NOTE and OUTCOME -> OUTCOME (the journal could not
+ * take it); and the ends of what somebody else has ended (SEND, OUTCOME, DOUBT -> END) or the process puts down (RETRY,
+ * DOUBT, ASK, REPEAT -> END).
  *
  * Durable before sent: ORDER is entered from an INTENT or SEND that the journal has committed (or, as a repeat of
  * such an order, from REPEAT), and from nowhere else. Outcome before answer: "completed" and "refused" are told from
@@ -44,8 +45,8 @@
 #include <string.h>
 
 static const char *const phase_names[PHASES] = {
-    "CLAIM", "HOLD",    "ELSEWHERE", "LOAD",  "CHECK", "RECORD", "ADMIT",  "INTENT", "SEND",
-    "ORDER", "OUTCOME", "DROP",      "RETRY", "DOUBT", "ASK",    "REPEAT", "END",
+    "CLAIM", "HOLD",  "ELSEWHERE", "LOAD", "CHECK", "RECORD", "ADMIT", "INTENT", "NOTE",
+    "SEND",  "ORDER", "OUTCOME",   "DROP", "RETRY", "DOUBT",  "ASK",   "REPEAT", "END",
 };
 
 #define TO(p) (1u << PHASE_##p)
@@ -59,7 +60,8 @@ static const unsigned legal_next[PHASES] = {
     [PHASE_CHECK] = TO(ADMIT) | TO(INTENT) | TO(RECORD) | TO(OUTCOME) | TO(END),
     [PHASE_RECORD] = TO(END),
     [PHASE_ADMIT] = TO(INTENT) | TO(SEND) | TO(RETRY) | TO(END),
-    [PHASE_INTENT] = TO(ORDER) | TO(ADMIT) | TO(RETRY) | TO(LOAD) | TO(OUTCOME) | TO(END),
+    [PHASE_INTENT] = TO(ORDER) | TO(NOTE) | TO(LOAD) | TO(OUTCOME) | TO(END),
+    [PHASE_NOTE] = TO(NOTE) | TO(ADMIT) | TO(RETRY),
     [PHASE_SEND] = TO(ORDER) | TO(LOAD) | TO(RETRY) | TO(END),
     [PHASE_ORDER] = TO(OUTCOME) | TO(DOUBT),
     [PHASE_OUTCOME] = TO(DROP) | TO(OUTCOME) | TO(END),
@@ -104,6 +106,9 @@ static void pass_failpoint(enum phase p)
         break;
     case PHASE_INTENT:
         FAILPOINT("change.intent");
+        break;
+    case PHASE_NOTE:
+        FAILPOINT("change.note");
         break;
     case PHASE_SEND:
         FAILPOINT("change.send");
@@ -262,14 +267,14 @@ void change_answer_outcome(struct change *c)
     change_answer(c, verdicts[c->rec.state], c->outcome_reason);
 }
 
-/* A timer that was set by RETRY, DOUBT or a refused OUTCOME has run out. */
+/* A timer that was set by RETRY, DOUBT, or an OUTCOME or NOTE that was refused has run out. */
 void change_on_wait(uv_timer_t *timer)
 {
     struct change *c = timer->data;
     if (c->phase == PHASE_DOUBT) {
         drive(c, PHASE_ASK);
-    } else if (c->phase == PHASE_OUTCOME) {
-        drive(c, PHASE_OUTCOME);
+    } else if (c->phase == PHASE_OUTCOME || (c->phase == PHASE_NOTE && !c->answered)) {
+        drive(c, c->phase);
     } else {
         change_advance(c);
     }
@@ -285,14 +290,16 @@ void change_time_up(struct change *c)
         change_answer_outcome(c);
     } else if (c->durable) {
         struct change_record shown = c->rec;
-        shown.state = CHANGE_SENDING; /* an outcome that is not on disk is not told */
-        shown.in_doubt = true;
+        if (c->rec.state != CHANGE_ACCEPTED) {
+            shown.state = CHANGE_SENDING; /* an outcome that is not on disk is not told */
+            shown.in_doubt = true;
+        }
         shown.processed_at = 0;
         shown.kos_order_number = shown.failure_reason = NULL;
         struct change_answer a = {.verdict = VERDICT_ACCEPTED,
                                   .record = &shown,
                                   .recorded = true,
-                                  .reason = "in doubt when the time was up"};
+                                  .reason = "not ended when the time was up"};
         change_answer_with(c, &a);
         c->rec.first_status = 202; /* also over what an outcome that was not stored had noted */
         tell_answered(c->svc, c->rec.request_id, 202);
@@ -373,6 +380,7 @@ static const struct phase_row rows[PHASES] = {
     [PHASE_RECORD] = {phase_record_begin, phase_record_finish},
     [PHASE_ADMIT] = {phase_admit_begin, phase_admit_finish},
     [PHASE_INTENT] = {phase_intent_begin, phase_intent_finish},
+    [PHASE_NOTE] = {phase_note_begin, phase_note_finish},
     [PHASE_SEND] = {phase_send_begin, phase_send_finish},
     [PHASE_ORDER] = {phase_order_begin, phase_order_finish},
     [PHASE_OUTCOME] = {phase_outcome_begin, phase_outcome_finish},

@@ -41,6 +41,8 @@ enum phase phase_admit_begin(struct change *c);
 enum phase phase_admit_finish(struct change *c);
 enum phase phase_intent_begin(struct change *c);
 enum phase phase_intent_finish(struct change *c);
+enum phase phase_note_begin(struct change *c);
+enum phase phase_note_finish(struct change *c);
 enum phase phase_send_begin(struct change *c);
 enum phase phase_send_finish(struct change *c);
 enum phase phase_order_begin(struct change *c);

@@ -84,10 +84,7 @@ enum phase phase_intent_finish(struct change *c)
             return change_not_sent(c, "time was up before the intent was durable");
         }
         if (c->rec.state == CHANGE_ACCEPTED) {
-            c->rec.first_status = 202; /* noted when it is told, not before: change_take_up() goes by it */
-            change_answer(c, VERDICT_ACCEPTED, c->rec.held ? "held" : "accepted");
-            tell_answered(c->svc, c->rec.request_id, 202);
-            return c->rec.held ? PHASE_RETRY : PHASE_ADMIT;
+            return PHASE_NOTE;
         }
         return PHASE_ORDER;
     }
@@ -99,6 +96,29 @@ enum phase phase_intent_finish(struct change *c)
         return change_busy(c, &c->op.found, c->op.found_recorded, "line is busy");
     }
     return change_end_with(c, VERDICT_UNAVAILABLE, journal_status_name(status));
+}
+
+/* ---- NOTE: that 202 is told, on disk before it is. With the intent it could be there although its caller was told 503
+ * (a disk that hangs); change_take_up() goes by it ---- */
+
+enum phase phase_note_begin(struct change *c)
+{
+    c->rec.first_status = 202;
+    c->op.soon = true;
+    return change_submit_op(c, JOURNAL_ANSWERED);
+}
+
+enum phase phase_note_finish(struct change *c)
+{
+    bool stored = c->op.status == JOURNAL_OK || c->op.status == JOURNAL_NOT_FOUND;
+    c->op.soon = false;
+    if (!stored && !c->answered) {
+        change_again_later(c);
+        return PHASE_WAIT;
+    }
+    tell_shared(c->svc, &c->rec, true); /* to other instances too the key's request is answered now */
+    change_answer(c, VERDICT_ACCEPTED, c->rec.held ? "held" : "accepted");
+    return c->rec.held ? PHASE_RETRY : PHASE_ADMIT;
 }
 
 /* ---- SEND: ACCEPTED -> SENDING, unless it was cancelled meanwhile ---- */

@@ -57,6 +57,7 @@ enum phase {
     PHASE_RECORD,
     PHASE_ADMIT,
     PHASE_INTENT,
+    PHASE_NOTE,
     PHASE_SEND,
     PHASE_ORDER,
     PHASE_OUTCOME,

@@ -9,7 +9,7 @@
  * told was answered after a commit of an earlier batch. Two things are told before their commit, and are
  * known here at once: a RELEASE (memory only, so in FIRST itself), a refusal recorded after its answer
  * (RECORD of NOT_SENT gives the claim back on arrival) and a first answer (ANSWERED is noted in the claim on
- * arrival). */
+ * arrival, unless it is soon: then it is told after). */
 #include "journal/internal.h"
 #include "pcs/core/clock.h"
 #include "pcs/core/failpoint.h"
@@ -248,7 +248,7 @@ static void note_early(struct journal *j, const struct journal_op *op)
     if (!held) {
         return;
     }
-    if (op->verb == JOURNAL_ANSWERED && held->state == CLAIM_UNANSWERED && !held->first_status) {
+    if (op->verb == JOURNAL_ANSWERED && !op->soon && held->state == CLAIM_UNANSWERED && !held->first_status) {
         held->first_status = op->change.first_status;
     } else if (op->verb == JOURNAL_RECORD && op->change.state == CHANGE_NOT_SENT &&
                held->state == CLAIM_CLAIMED) {
@@ -261,7 +261,7 @@ static void sort_op(struct journal *j, struct journal_op *op, struct op_list *wr
     metric_add(&journal_metric_operations, op->verb, 1);
     j->operations++;
     note_early(j, op);
-    switch (journal_verbs[op->verb].phase) {
+    switch (op->soon ? PHASE_WRITE : journal_verbs[op->verb].phase) {
     case PHASE_FIRST:
         run_now(j, op);
         break;

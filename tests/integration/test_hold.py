@@ -158,6 +158,25 @@ def test_held_lives_through_kill_9(world, customer, outage):
     assert len(customer.orders(applied=True)) == 1
 
 
+def test_accepted_is_kept_however_late_the_next_start_is(world, customer, outage):
+    """DESIGN.md, kill -9: 202 is on disk before it is told, also when the process ends that moment and is started again
+    later than a request lives (then what has no 202 is not sent: its caller may have been told 503)."""
+    customer.api.menu().expect(200)
+    customer.api.screen().expect(200)
+    outage.begin()
+    asked = time.monotonic()
+    reply = customer.api.change_async(customer.body()).expect(202)
+    world.service.kill9()
+    until(lambda: time.monotonic() - asked > 9.5, 15, "longer than a request lives")
+    world.service.start()
+    customer.api = world.api(customer.token)
+    state = customer.api.result(reply.data["requestId"]).expect(200).data
+    assert state["processStatus"] in ("PENDING", "PROCESSING"), state
+    outage.end()
+    assert customer.api.result(reply.data["requestId"], wait=20).data["processStatus"] == "COMPLETED"
+    assert len(customer.orders(applied=True)) == 1
+
+
 def test_expires_honestly(session):
     """FAILED EXPIRED and an event after outage.max_hold; never ordered."""
     w = World(session, env={**ENV, "OUTAGE_MAX_HOLD": "1500ms"})

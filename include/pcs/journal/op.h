@@ -63,8 +63,8 @@ enum journal_verb {
     JOURNAL_CANCEL, /* ACCEPTED -> CANCELLED or EXPIRED (change->state), else CONFLICT; event as for OUTCOME
                      */
     JOURNAL_DOUBT,  /* updates the settling fields of a SENDING change: all of them, as given */
-    /* Notes first_status if none is noted yet (lazy: no commit of its own). Known to later CLAIMs from its
-     * submission on. Not needed when the outcome carried first_status. OK, NOT_FOUND */
+    /* Notes first_status if none is noted yet (lazy: no commit of its own, unless soon). Known to later CLAIMs from its
+     * submission on; with soon, when it is on disk. Not needed when the outcome carried first_status. OK, NOT_FOUND */
     JOURNAL_ANSWERED,
     JOURNAL_CALLS, /* stores calls_in[] (lazy). FULL: dropped, the room that is left is for outcomes */
     /* --- reading --- */
@@ -181,6 +181,7 @@ struct journal_op {
     size_t ack_row_count, ack_call_count, ack_link_count;
     struct journal_attempt attempt;
     enum journal_event_state event_state; /* EVENTS_LIST */
+    bool soon;                            /* ANSWERED: somebody waits for it */
     bool out_of_order;                    /* EVENT_REPLAY: though a later event of the line was delivered */
     struct journal_forget forget;         /* in and out */
 
