@@ -395,6 +395,8 @@ def test_result_and_key_are_shared_between_instances(world, second, customer, ko
     request_id = customer.api.change_async(customer.body(), Idempotency_Key="shared").expect(202).data["requestId"]
     kos.wait_held(gate)
     assert there.result(request_id).expect(200).data["processStatus"] == "PROCESSING"
+    early = there.change_async(customer.body(), Idempotency_Key="shared").expect(202)
+    assert early.data["requestId"] == request_id and early.headers["Idempotent-Replayed"] == "true", "it was answered, though it runs"
     kos.clear(gate)
     assert there.result(request_id, wait=10).expect(200).data["processStatus"] == "COMPLETED"
     again = there.change_async(customer.body(), Idempotency_Key="shared")
