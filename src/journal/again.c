@@ -6,11 +6,11 @@
 
 #include <stdio.h>
 
-/* Rows bring their links with them; a refused row has none to bring, and a link that says so (kind 2) is alone. A line
- * that was forgotten has nothing to be stored any more. */
+/* Rows bring their links with them, those of a line that was forgotten too: bare, without what was personal, as they were
+ * over there. A refused row has none to bring, and a link that says so (kind 2) is alone. */
 #define ROWS                                                                                                 \
     "INSERT OR IGNORE INTO history_queue(seq,line) SELECT seq,line FROM settled"                             \
-    " WHERE line<>'erased' AND seq NOT IN (SELECT seq FROM history_dead)"
+    " WHERE seq NOT IN (SELECT seq FROM history_dead)"
 #define LINKS                                                                                                \
     "INSERT OR IGNORE INTO link_queue(seq) SELECT seq FROM chain"                                            \
     " WHERE kind=2 OR seq IN (SELECT seq FROM history_dead)"

@@ -86,7 +86,7 @@ enum journal_verb {
     /* Of every line that has any: its oldest undelivered event if it is due by `now`, longest due first;
      * `limit`, skipping lines that are being sent is the caller's work: events[] */
     JOURNAL_EVENTS_PULL,
-    /* Ledger row; and event delivered | due again at next_due | dead (attempt.verdict). OK, NOT_FOUND (not
+    /* Ledger row; and event delivered | due again at next_due | dead (attempt.verdict) (lazy). OK, NOT_FOUND (not
      * undelivered) */
     JOURNAL_EVENT_ATTEMPT,
     JOURNAL_EVENTS_DUE_NOW, /* the destination is back: everything undelivered is due */
