@@ -123,7 +123,7 @@ valgrind_integration() {
     local logs=$CHECK_LOGS/valgrind/integration status=0 passed
     rm -rf "$logs" && mkdir -p "$logs"
     PCS_SERVICE_WRAPPER="valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --log-file=$DEV_ROOT/$logs/%p.log" \
-        PCS_BUILD_DIR=$DEV_ROOT/build tests/integration/run.sh -q $VALGRIND_INTEGRATION >"$logs.txt" 2>&1 || status=$?
+        PCS_BUILD_DIR=$DEV_ROOT/build tests/integration/run.sh $VALGRIND_INTEGRATION >"$logs.txt" 2>&1 || status=$?
     if grep -lE '^==' "$logs"/*.log; then
         grep -hE '^==' "$logs"/*.log | head -n 60
         return 1
