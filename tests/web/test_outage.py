@@ -50,7 +50,9 @@ def test_the_change_screen_likewise(page, customer, outage, site):
 
 
 def test_stale_data_are_marked(page, customer, outage):
-    page.login(customer).screen("menu").open("#/plans").screen("plans")
+    # both are in the cache: the breakers of the outage before may still be open when this customer comes
+    page.login(customer).screen("menu").wait("section.plan", seconds=20)
+    page.open("#/plans").screen("plans").wait("label[data-plan]", seconds=20)
     outage.begin()
 
     def stale():
