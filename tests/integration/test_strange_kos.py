@@ -66,7 +66,7 @@ def test_a_second_answer_to_an_order_is_nobodys_outcome(strange, customer):
     said = []
     strange.plan("change", first.line, lambda r: (r.say(r.whole(r.answer())), said.append(later(r, r.whole(STALE), 0.05)))[0])
     first.api.change(first.body("B", "A")).expect(200)
-    said[0].join()
+    until(lambda: said, 5, "KOS has answered")[0].join()
     strange.plan("change", second.line, refuse)
     second.api.change(second.body("B", "A")).expect(409, "CHANGE_DENIED")
     assert len(strange.got("change", second.line)) == 1
@@ -91,7 +91,7 @@ def test_a_408_on_an_idle_connection_hurts_nobody(strange, customer):
     timeout = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     strange.plan("inquiry", c.line, lambda r: (r.say(r.whole(r.answer())), said.append(later(r, timeout, 0.05)))[0])
     c.api.menu().expect(200)
-    said[0].join()
+    until(lambda: said, 5, "KOS has answered")[0].join()
     before = strange.connections
     other.api.change(other.body("B", "A")).expect(200)
     assert len(strange.got("inquiry", other.line)) == 1 and len(strange.got("change", other.line)) == 1
