@@ -68,7 +68,8 @@ static void on_ended(void *arg, bool final)
 static bool wait_on(struct polling *p, enum change_found found)
 {
     uint64_t now = clock_mono_ns();
-    if (p->ended || now >= p->until_ns) {
+    /* stopping: whoever comes after that is watched by nobody, and would hold up the end */
+    if (p->ended || now >= p->until_ns || api_of(p->rq)->shared->stopping) {
         return false;
     }
     uint64_t left_ms = (p->until_ns - now) / NS_PER_MS + 1;

@@ -61,6 +61,23 @@ def test_sigterm_not_ready_then_waiting_polls_answered_running_changes_finished_
     assert slow
 
 
+def test_a_poll_that_comes_after_sigterm_is_told_the_present_state(world, service, kos):
+    """It would wait for its 30 s with nobody to wake it, and the end would wait for it."""
+    polling = world.customer()
+    gate = kos.fault("gate", operation="change", lineNumber=polling.line)
+    request_id = polling.api.at(service).change_async(polling.body()).expect(202).data["requestId"]
+    kos.wait_held(gate)
+    api = polling.api.at(service)
+    api.get("/health/ready").expect(200)  # the connection is there before nobody is let in any more
+    service.process.signal(15)
+    until(lambda: service.events("shutdown.asked"), 5, "SIGTERM is seen")
+    began = time.monotonic()
+    assert api.result(request_id, wait=30).expect(200).data["processStatus"] == "PROCESSING"
+    assert time.monotonic() - began < 5
+    kos.clear(gate)
+    assert service.process.wait(15) == 0, service.process.log()[-2000:]
+
+
 def test_after_sigterm_new_connections_are_refused(world, service):
     api = world.api(service=service)
     api.get("/health/live").expect(200)
