@@ -1,7 +1,7 @@
 #!/bin/sh
 # The web page in headless Chromium, through the real gateway: run.sh [pytest arguments].
 # PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_WEB_SHOTS: where the pictures of every
-# screen go (default: web-shots in the build).
+# screen go (default: web-shots in the build). PCS_WEB_JOBS: workers, each with its servers and a browser (default 2).
 set -eu
 # On CI's shared machine a test that fails is run once more before it counts; pytest names each one ("rerun").
 case ${PCS_BUILD_DIR:-/} in
@@ -18,4 +18,4 @@ for program in chromium chromedriver nginx; do
         exit 2
     fi
 done
-exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} "$@"
+exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} -n "${PCS_WEB_JOBS:-2}" --dist loadfile "$@"
