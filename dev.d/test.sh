@@ -4,8 +4,9 @@
 test_run() {
     local folder=$1
     shift
-    # CI's machine is shared and noisy: a test that fails there is run once more, and ctest says so.
-    ctest --test-dir "$folder" --output-on-failure -j2 ${CI:+--repeat until-pass:2} "$@" </dev/null
+    # Twice the cores, since most tests wait most of the time. CI's machine is shared and noisy: a test that fails there is
+    # run once more, and ctest says so.
+    ctest --test-dir "$folder" --output-on-failure -j "$((2 * $(nproc)))" ${CI:+--repeat until-pass:2} "$@" </dev/null
 }
 
 test_command() {

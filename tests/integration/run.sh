@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the integration tests: run.sh [pytest arguments]. Ends with pytest's closing line and its exit code.
-# PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_ITEST_JOBS: workers (default 2).
+# PCS_BUILD_DIR: the build that is tested (default: build beside tests). PCS_ITEST_JOBS: workers (default: two
+# a core, since most tests wait most of the time; 8 at most).
 set -eu
 # On CI's shared machine a test that fails is run once more before it counts; pytest names each one ("rerun").
 case ${PCS_BUILD_DIR:-/} in
@@ -16,4 +17,6 @@ for program in product-change-service tests/kos-sim tests/mvno-sim tests/auth-si
         exit 2
     fi
 done
-exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} -n "${PCS_ITEST_JOBS:-2}" --dist loadfile "$@"
+jobs=$((2 * $(nproc)))
+[ "$jobs" -le 8 ] || jobs=8
+exec /usr/bin/python3 -m pytest -p no:cacheprovider ${CI:+--reruns 1} -n "${PCS_ITEST_JOBS:-$jobs}" --dist loadfile "$@"
