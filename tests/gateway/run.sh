@@ -281,10 +281,11 @@ ok "a head that is too large: 431" is "$(status)" 431
 ok "431: code" has '"code":"HEADERS_TOO_LARGE"'
 ask "$gateway/product/menu?$(head -c 9000 /dev/zero | tr '\0' a)"
 ok "a URI that is too long: 431" is "$(status)" 431
-raw() { # LINE…: one request, as it is
+raw() { # LINE…: one request, as it is, in one write: nginx resets a connection on which more comes than it has read
     exec 5<>"/dev/tcp/127.0.0.1/$gateway_port"
-    printf '%s\r\n' "$@" '' >&5
-    answer=$(timeout 15 cat <&5)
+    printf '%s\r\n' "$@" '' >"$tmp/raw"
+    cat "$tmp/raw" >&5
+    answer=$(timeout 15 cat <&5) || true # what was said is judged, not how it ended
     exec 5>&-
 }
 raw 'POST /product/request HTTP/1.1' 'Host: x' 'Connection: close' "$bearer" 'Transfer-Encoding: gzip, chunked' ''
