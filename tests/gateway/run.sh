@@ -312,19 +312,22 @@ ok "TRACE: 405" is "$(status)" 405
 # ---- too many at once
 PCS_GATEWAY_RATE=1 PCS_GATEWAY_BURST=2 gateway_render "$gateway_port" "$tmp/gw" "$auth_port" "$one_port" "$two_port" >"$tmp/gw/nginx.conf"
 kill -HUP "$gateway_pid"
+# A permit comes back every second: each question has a path of its own, and what is looked at is the first that was refused.
+asked=0
 limited() {
     local n
     for n in 1 2 3 4 5; do
-        ask -X POST "$gateway/product/limited" -H "$bearer" -d '{}'
+        asked=$((asked + 1))
+        ask -X POST "$gateway/product/limited/$asked/" -H "$bearer" -d '{}'
         [[ $(status) != 429 ]] || return 0
     done
     return 1
 }
 ok "over the rate of one address: 429" until_ok limited
-ask -X POST "$gateway/product/limited/not" -H "$bearer" -d '{}'
 ok "429: code, and when to come back" has '"code":"TOO_MANY_REQUESTS","message":"요청이 너무 많습니다. 잠시 후 다시 시도해 주세요"'
 ok "429: Retry-After" is "$(header Retry-After)" 1
-ok "429: nothing was passed on" is "$(count 'POST /limited/not')" 0
+ok "429: nothing was passed on" is "$(count "POST /limited/$asked/")" 0
+ok "429: and the first one was" is "$(count "POST /limited/1/")" 1
 gateway_render "$gateway_port" "$tmp/gw" "$auth_port" "$one_port" "$two_port" >"$tmp/gw/nginx.conf"
 kill -HUP "$gateway_pid"
 unlimited() { ask "$gateway/product/menu" -H "$bearer" && [[ $(status) == 200 ]]; }
