@@ -51,17 +51,6 @@ void client_busy(struct call_client *c)
     }
 }
 
-static void remove_hook(struct reactor *r, struct reactor_hook *hook)
-{
-    struct reactor_hook **p = &r->hooks;
-    while (*p && *p != hook) {
-        p = &(*p)->next;
-    }
-    if (*p) {
-        *p = hook->next;
-    }
-}
-
 struct call_client *call_client_create(struct reactor *reactor, unsigned max_connections, char *err,
                                        size_t errlen)
 {
@@ -106,7 +95,7 @@ void client_handle_closed(struct call_client *c)
     if (--c->handles > 0 || !c->closing) {
         return;
     }
-    remove_hook(c->reactor, &c->hook.hook);
+    reactor_remove_hook(c->reactor, &c->hook.hook);
     call_free_spare(c);
     free(c);
 }

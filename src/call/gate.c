@@ -113,16 +113,10 @@ static struct gate_desk *desk_open(struct reactor *r)
 static void on_desk_closed(uv_handle_t *handle)
 {
     struct gate_desk *d = handle->data;
-    struct reactor_hook **h = &d->reactor->hooks;
     if (--d->handles > 0) {
         return;
     }
-    while (*h && *h != &d->hook.hook) {
-        h = &(*h)->next;
-    }
-    if (*h) {
-        *h = d->hook.hook.next;
-    }
+    reactor_remove_hook(d->reactor, &d->hook.hook);
     free(d);
 }
 

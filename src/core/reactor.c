@@ -193,3 +193,14 @@ void reactor_add_hook(struct reactor *r, struct reactor_hook *hook)
     hook->next = NULL;
     *p = hook;
 }
+
+void reactor_remove_hook(struct reactor *r, struct reactor_hook *hook)
+{
+    struct reactor_hook **p = &r->hooks;
+    while (*p && *p != hook) {
+        p = &(*p)->next;
+    }
+    if (*p) {
+        *p = hook->next;
+    }
+}

@@ -244,12 +244,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, uns
 
 static void destroy(struct http_server *s)
 {
-    for (struct reactor_hook **p = &s->reactor->hooks; *p; p = &(*p)->next) {
-        if (*p == &s->hook) {
-            *p = s->hook.next;
-            break;
-        }
-    }
+    reactor_remove_hook(s->reactor, &s->hook);
     linger_sweep(s, UINT64_MAX);
     limits_close(&s->limits);
     if (s->gone_fd >= 0) {

@@ -293,17 +293,6 @@ void link_busy(struct redis_link *link)
     }
 }
 
-static void remove_hook(struct reactor *r, struct reactor_hook *hook)
-{
-    struct reactor_hook **p = &r->hooks;
-    while (*p && *p != hook) {
-        p = &(*p)->next;
-    }
-    if (*p) {
-        *p = hook->next;
-    }
-}
-
 /* ---- making and unmaking ---- */
 
 static void free_link(struct redis_link *link)
@@ -361,7 +350,7 @@ struct redis_link *redis_link_create(struct reactor *reactor, const struct redis
 static void free_if_closed(struct redis_link *link)
 {
     if (link->state == LINK_CLOSING && link->handles == 0 && !link->resolving) {
-        remove_hook(link->reactor, &link->hook.hook);
+        reactor_remove_hook(link->reactor, &link->hook.hook);
         free_link(link);
     }
 }

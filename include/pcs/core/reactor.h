@@ -59,8 +59,10 @@ void reactor_stop(struct reactor *r);
 /* Frees the loop. After reactor_join(). */
 void reactor_destroy(struct reactor *r);
 
-/* Own thread. The hook is the caller's memory and stays for the loop's life. */
+/* Own thread. The hook is the caller's memory and stays until it is removed or the loop has ended. */
 void reactor_add_hook(struct reactor *r, struct reactor_hook *hook);
+/* Own thread, not from within a hook. One that was never added is fine. */
+void reactor_remove_hook(struct reactor *r, struct reactor_hook *hook);
 /* The reactor of the calling thread, NULL elsewhere. */
 struct reactor *reactor_current(void);
 
