@@ -9,7 +9,7 @@
 
 #define MONTHS_EVERY_NS (24 * 3600 * NS_PER_SEC)
 #define MONTHS_AGAIN_NS (60 * NS_PER_SEC) /* after a failure, e.g. a long reader was in the way */
-#define MONTHS_NS       (10 * NS_PER_SEC)
+#define MONTHS_NS       (15 * NS_PER_SEC) /* more than the server's own limit, whose end leaves the connection */
 #define DAY_MS          INT64_C(86400000)
 
 #define MONTHS_MAX (sizeof((struct worker *)0)->months / sizeof(int))
@@ -44,18 +44,15 @@ static void remember(struct worker *w, int month)
 }
 
 /* FAULT_NONE also when the server could not: rows go to DEFAULT, and it is tried again later. */
-static enum fault tolerate(struct worker *w, enum fault f)
+static enum fault tolerate(struct worker *w, enum fault f, bool *well)
 {
-    if (f == FAULT_NONE) {
-        history_trouble_end(&w->partition_trouble, "history.partitions_made");
-        return f;
-    }
-    if (!w->link.pg) {
+    if (f == FAULT_NONE || !w->link.pg) {
         return f;
     }
     history_trouble_tell(&w->partition_trouble, "history.partitions_missing", f, &w->link);
     uint64_t again = clock_mono_ns() + MONTHS_AGAIN_NS;
     w->months_at = again < w->months_at ? again : w->months_at;
+    *well = false;
     return FAULT_NONE;
 }
 
@@ -72,7 +69,7 @@ static enum fault call(struct worker *w, const char *sql, int64_t argument, long
     return f;
 }
 
-static enum fault make_ahead(struct worker *w)
+static enum fault make_ahead(struct worker *w, bool *well)
 {
     long made = 0, of_log = 0;
     int64_t ahead = w->h->config.months_ahead;
@@ -82,9 +79,13 @@ static enum fault make_ahead(struct worker *w)
         for (int i = 0; first && i <= ahead; i++) {
             remember(w, first + i);
         }
-        f = call(w, "SELECT product_change.ensure_log_partitions($1::integer)", ahead, &of_log);
     }
+    f = tolerate(w, f, well);
     if (f == FAULT_NONE) {
+        f = tolerate(w, call(w, "SELECT product_change.ensure_log_partitions($1::integer)", ahead, &of_log),
+                     well);
+    }
+    if (f == FAULT_NONE && *well) {
         log_info("history.partitions", log_int("made", made), log_int("of_log", of_log));
     }
     return f;
@@ -106,25 +107,35 @@ static enum fault remove_old(struct worker *w, const char *sql, const char *what
     return f;
 }
 
+/* What one of the functions could not do keeps nobody from the next. */
 enum fault history_worker_months(struct worker *w)
 {
     uint64_t now = clock_mono_ns();
     const struct history_config *c = &w->h->config;
+    bool well = true;
     if (now < w->months_at) {
         return FAULT_NONE;
     }
     w->months_at = now + MONTHS_EVERY_NS;
     w->month_count = 0;
-    enum fault f = make_ahead(w);
-    f = f == FAULT_NONE
-            ? remove_old(w, "SELECT product_change.retain_log($1::bigint * interval '1 millisecond')",
-                         "calls", c->call_retention_ms)
-            : f;
-    f = f == FAULT_NONE
-            ? remove_old(w, "SELECT product_change.retain_history($1::bigint * interval '1 millisecond')",
-                         "rows", c->retention_ms)
-            : f;
-    return tolerate(w, f);
+    enum fault f = make_ahead(w, &well);
+    if (f == FAULT_NONE) {
+        f = tolerate(w,
+                     remove_old(w, "SELECT product_change.retain_log($1::bigint * interval '1 millisecond')",
+                                "calls", c->call_retention_ms),
+                     &well);
+    }
+    if (f == FAULT_NONE) {
+        f = tolerate(w,
+                     remove_old(w,
+                                "SELECT product_change.retain_history($1::bigint * interval '1 millisecond')",
+                                "rows", c->retention_ms),
+                     &well);
+    }
+    if (f == FAULT_NONE && well) {
+        history_trouble_end(&w->partition_trouble, "history.partitions_made");
+    }
+    return f;
 }
 
 enum fault history_worker_months_of_rows(struct worker *w)
@@ -145,8 +156,12 @@ enum fault history_worker_months_of_rows(struct worker *w)
         if (f == FAULT_NONE) {
             log_info("history.partition", log_int("year", month / 12), log_int("month", month % 12 + 1));
         }
-        if ((f = tolerate(w, f)) != FAULT_NONE) {
+        bool well = true;
+        if ((f = tolerate(w, f, &well)) != FAULT_NONE) {
             return f;
+        }
+        if (well) {
+            history_trouble_end(&w->partition_trouble, "history.partitions_made");
         }
         remember(w, month); /* also when it failed: until months_at, DEFAULT takes them */
     }

@@ -366,6 +366,7 @@ def test_a_line_that_waits_for_an_operator_stays_closed_on_every_instance(world,
     key = f"pcs:line:{customer.line}"
     kos.fault("http_status", operation="change", lineNumber=customer.line, status=500, count=1)
     id_ = customer.api.change_async(customer.body()).expect(202).data["requestId"]
+    until(lambda: id_ in admin.doubts(), 3)
     kos.customer(customer.line, productCode="5GX_STANDARD")
     until(lambda: admin.doubts()[id_]["onOperatorList"], 5)
     world.cache.pexpire(key, 4000)
