@@ -511,15 +511,21 @@ START_TEST(several_makers_and_writers_at_once_neither_fail_nor_lose_rows)
 END_TEST
 
 static atomic_bool reading;
+static atomic_int readers; /* that have read at least once */
 
 static void *reading_thread(void *arg)
 {
     long *fewest = arg;
+    bool first = true;
     PGconn *pg = as(SERVICE);
     pg_fixture_do(pg, "SET plan_cache_mode = force_custom_plan; PREPARE r AS " ROWS);
     while (atomic_load(&reading)) {
         long n = pg_fixture_number(pg, "EXECUTE r");
         *fewest = n < *fewest ? n : *fewest;
+        if (first) {
+            first = false;
+            atomic_fetch_add(&readers, 1);
+        }
     }
     PQfinish(pg);
     return NULL;
@@ -536,9 +542,13 @@ START_TEST(no_reader_misses_a_row_that_moves)
                   " target_product_code, status, result_code, instance) SELECT gen_random_uuid(),"
                   " '2030-01-15'::timestamptz + make_interval(months => n % 40), '1', 'x', 'FAILED', '1', 'i'"
                   " FROM generate_series(1, 200) n");
+    atomic_store(&readers, 0);
     atomic_store(&reading, true);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, reading_thread, &fewest[i]), 0);
+    }
+    while (atomic_load(&readers) < 3) { /* a connection that failed has ended the test */
+        usleep(1000);
     }
     for (int i = 0; i < 40; i++) {
         PQclear(pg_fixture_query(super,
