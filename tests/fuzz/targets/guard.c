@@ -214,9 +214,10 @@ static void compare(const char *text, size_t size)
         s.method = s.target = NULL;
         bool ok = next_request(&s);
         FUZZ_CHECK(ok); /* else a handler has seen a request that is not there */
-        if (strcmp(h->method, s.method) == 0 && strcmp(h->target, s.target) == 0) {
-            bool with_body = strcmp(h->method, "POST") == 0;
-            FUZZ_CHECK(!with_body || (h->body_len == s.body_len && memcmp(h->body, s.body, s.body_len) == 0));
+        bool with_body = strcmp(h->method, "POST") == 0;
+        /* one that no handler has seen was refused, and another of the same target may come behind it */
+        if (strcmp(h->method, s.method) == 0 && strcmp(h->target, s.target) == 0 &&
+            (!with_body || (h->body_len == s.body_len && memcmp(h->body, s.body, s.body_len) == 0))) {
             found++;
         }
         s.at = s.body + s.body_len;
