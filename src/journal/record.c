@@ -2,6 +2,7 @@
 #include "journal/record.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum kind { TEXT, INT, BOOL, STATE };
 
@@ -108,14 +109,6 @@ static void value_of(struct buf *out, const struct column *c, int n, enum effect
     }
 }
 
-void record_outcome(struct buf *out)
-{
-    for (int i = 0; i < COLUMNS; i++) {
-        buf_puts(out, i ? "," : "");
-        value_of(out, &columns[i], i + 1, columns[i].outcome);
-    }
-}
-
 static void set_list(struct buf *out, bool doubt)
 {
     bool some = false;
@@ -137,6 +130,40 @@ void record_send(struct buf *out)
 void record_doubt(struct buf *out)
 {
     set_list(out, true);
+}
+
+static bool nothing_given(const struct column *c, const char *member)
+{
+    return c->kind == TEXT ? !*(const char *const *)(const void *)member
+                           : c->kind == INT && *(const int64_t *)(const void *)member == 0;
+}
+
+static void copy_member(const struct column *c, char *to, const char *from)
+{
+    static const size_t sizes[] = {[TEXT] = sizeof(const char *),
+                                   [INT] = sizeof(int64_t),
+                                   [BOOL] = sizeof(bool),
+                                   [STATE] = sizeof(enum change_state)};
+    if (from) {
+        memcpy(to, from, sizes[c->kind]);
+    } else {
+        memset(to, 0, sizes[c->kind]);
+    }
+}
+
+void record_end(const struct change_record *open, struct change_record *outcome)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        const struct column *c = &columns[i];
+        const char *was = (const char *)open + c->offset;
+        char *is = (char *)outcome + c->offset;
+        if (c->outcome == KEEP || (c->outcome == FILL && nothing_given(c, is)) ||
+            (c->outcome == FIRST && !nothing_given(c, was))) {
+            copy_member(c, is, was);
+        } else if (c->outcome == CLEAR) {
+            copy_member(c, is, NULL);
+        }
+    }
 }
 
 void record_bind(sqlite3_stmt *s, const struct change_record *r)

@@ -16,11 +16,13 @@ extern const int record_columns; /* how many; parameter i + 1 is column i everyw
 void record_names(struct buf *out);
 /* "?1,?2,..." */
 void record_params(struct buf *out);
-/* The SELECT list that turns an open row into a settled one. */
-void record_outcome(struct buf *out);
 /* "state=?3,..." for SEND and for DOUBT. */
 void record_send(struct buf *out);
 void record_doubt(struct buf *out);
+
+/* Makes an outcome as it was submitted the row that is stored: what it keeps of the open row, or does not know itself, is
+ * taken from there. Texts are shared with open. */
+void record_end(const struct change_record *open, struct change_record *outcome);
 
 /* Binds every column. The texts are borrowed until the statement is reset. */
 void record_bind(sqlite3_stmt *s, const struct change_record *r);

@@ -29,7 +29,7 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_OPEN_INSERT] = "INSERT INTO open_change(%C) VALUES(%P)",
     [SQL_OPEN_BY_ID] = "SELECT %C FROM open_change WHERE request_id=?1",
     [SQL_OPEN_BY_LINE] = "SELECT %C FROM open_change WHERE line=?1",
-    [SQL_OPEN_BRIEF] = "SELECT id,line,state,idem_key,in_doubt FROM open_change WHERE request_id=?1",
+    [SQL_OPEN_ROW] = "SELECT id,%C FROM open_change WHERE request_id=?1",
     [SQL_OPEN_LIST] = "SELECT %C FROM open_change WHERE request_id>?1 ORDER BY request_id LIMIT ?2",
     [SQL_OPEN_SEND] = "UPDATE open_change SET %S WHERE request_id=?1 AND state=0",
     [SQL_OPEN_DOUBT] = "UPDATE open_change SET %D WHERE request_id=?1 AND state=1",
@@ -44,7 +44,6 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_UNDO_KEY] = "DELETE FROM idem_key WHERE key=?1 AND request_id=?2",
 
     /* --- settled changes --- */
-    [SQL_SETTLE] = "INSERT INTO settled(seq,%C) SELECT ?%M,%O FROM open_change WHERE id=?%N RETURNING %C",
     [SQL_SETTLED_INSERT] = "INSERT INTO settled(seq,%C) VALUES(?%N,%P)",
     [SQL_SETTLED_BY_ID] = "SELECT %C FROM settled WHERE request_id=?1",
     [SQL_SETTLED_ANSWER] = "UPDATE settled SET first_status=?2 WHERE request_id=?1 AND first_status=0",
@@ -74,8 +73,8 @@ static const char *const texts[SQL_STATEMENTS] = {
 
     /* --- forwarding to PostgreSQL --- */
     [SQL_HISTORY_QUEUE] = "INSERT INTO history_queue(seq,line) VALUES(?1,?2)",
-    [SQL_HISTORY_PULL] = "SELECT q.seq,%C,%L FROM (SELECT seq FROM history_queue ORDER BY seq LIMIT ?1) q"
-                         " JOIN settled USING(seq) LEFT JOIN chain c ON c.seq=q.seq ORDER BY q.seq",
+    [SQL_HISTORY_PULL] = "SELECT q.seq,%C,%L FROM (SELECT seq FROM history_queue) q CROSS JOIN settled s ON s.seq=q.seq"
+                         " LEFT JOIN chain c ON c.seq=q.seq ORDER BY q.seq LIMIT ?1",
     [SQL_HISTORY_ACK] = "DELETE FROM history_queue WHERE seq=?1",
     [SQL_HISTORY_DEAD] = "INSERT INTO history_dead(seq,line,reason,at)"
                          " SELECT seq,line,?2,?3 FROM history_queue WHERE seq=?1",
@@ -117,8 +116,8 @@ static const char *const texts[SQL_STATEMENTS] = {
                         " VALUES(?1,?2,?3,0,?4,NOT EXISTS(SELECT 1 FROM event_queue WHERE line=?2))",
     [SQL_EVENT_PULL] =
         "SELECT q.seq,e.event_id,e.type,e.request_id,e.line,e.body,e.traceparent,e.created_at,q.attempts,q.due_at"
-        " FROM (SELECT seq,attempts,due_at FROM event_queue WHERE head=1 AND due_at<=?1"
-        "  ORDER BY due_at,seq LIMIT ?2) q JOIN event e USING(seq) ORDER BY q.due_at,q.seq",
+        " FROM event_queue q CROSS JOIN event e ON e.seq=q.seq WHERE q.head=1 AND q.due_at<=?1"
+        " ORDER BY q.due_at,q.seq LIMIT ?2",
     [SQL_EVENT_FIND] = "SELECT line,attempts FROM event_queue WHERE seq=?1",
     [SQL_EVENT_AGAIN] = "UPDATE event_queue SET due_at=?2,attempts=attempts+?3 WHERE seq=?1",
     [SQL_EVENT_DONE] = "DELETE FROM event_queue WHERE seq=?1",
@@ -231,9 +230,6 @@ void sql_text(enum sql id, struct buf *out)
         case 'P':
             record_params(out);
             break;
-        case 'O':
-            record_outcome(out);
-            break;
         case 'S':
             record_send(out);
             break;
@@ -243,8 +239,8 @@ void sql_text(enum sql id, struct buf *out)
         case 'L':
             buf_puts(out, "c.seq,c.kind,c.of_request,c.asked_at,c.key_id,c.previous,c.digests,c.salt,c.link");
             break;
-        default:
-            buf_printf(out, "%d", record_columns + (*p == 'N' ? 1 : 2));
+        default: /* %N */
+            buf_printf(out, "%d", record_columns + 1);
             break;
         }
     }

@@ -4,9 +4,8 @@
 
 #include "pcs/core/buf.h"
 
-/* In the texts: %C the columns of a change, %P their parameters, %O the outcome's expressions, %S and %D the
- * assignments of SEND and DOUBT, %N and %M the first and second parameter after the columns', %L the columns of a
- * link. */
+/* In the texts: %C the columns of a change, %P their parameters, %S and %D the assignments of SEND and DOUBT, %N the
+ * parameter after the columns', %L the columns of a link. */
 enum sql {
     SQL_BEGIN,
     SQL_COMMIT,
@@ -17,7 +16,7 @@ enum sql {
     SQL_OPEN_INSERT,
     SQL_OPEN_BY_ID,
     SQL_OPEN_BY_LINE,
-    SQL_OPEN_BRIEF,
+    SQL_OPEN_ROW,
     SQL_OPEN_LIST,
     SQL_OPEN_SEND,
     SQL_OPEN_DOUBT,
@@ -28,7 +27,6 @@ enum sql {
     SQL_UNDO_SEND,
     SQL_UNDO_KEY,
 
-    SQL_SETTLE,
     SQL_SETTLED_INSERT,
     SQL_SETTLED_BY_ID,
     SQL_SETTLED_ANSWER,

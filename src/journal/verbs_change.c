@@ -143,28 +143,22 @@ static int answer_other_state(struct journal *j, struct journal_op *op)
     return rc;
 }
 
-/* What is needed of an open row to move it. */
-struct brief {
+/* The open row that is to be moved, as it is stored. */
+struct open_row {
+    struct change_record c;
     int64_t id;
-    const char *line, *idem_key;
-    enum change_state state;
-    bool there, in_doubt;
+    bool there;
 };
 
-static int read_brief(struct journal *j, struct journal_op *op, struct brief *b)
+static int read_open(struct journal *j, struct journal_op *op, struct open_row *o)
 {
-    sqlite3_stmt *s = store_get(&j->store, SQL_OPEN_BRIEF);
+    sqlite3_stmt *s = store_get(&j->store, SQL_OPEN_ROW);
     bind_text(s, 1, op->change.request_id);
     int rc = sqlite3_step(s);
-    *b = (struct brief){.there = rc == SQLITE_ROW};
-    if (b->there) {
-        const char *key = (const char *)sqlite3_column_text(s, 3);
-        b->id = sqlite3_column_int64(s, 0);
-        b->line = arena_strdup(&op->arena, (const char *)sqlite3_column_text(s, 1));
-        b->state = (enum change_state)sqlite3_column_int(s, 2);
-        b->idem_key = key ? arena_strdup(&op->arena, key) : NULL;
-        b->in_doubt = sqlite3_column_int(s, 4) != 0;
-        rc = !b->line || (key && !b->idem_key) ? SQLITE_NOMEM : SQLITE_OK;
+    o->there = rc == SQLITE_ROW;
+    if (o->there) {
+        o->id = sqlite3_column_int64(s, 0);
+        rc = record_read(s, 1, &o->c, &op->arena) ? SQLITE_OK : SQLITE_NOMEM;
     }
     sqlite3_reset(s);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -172,15 +166,15 @@ static int read_brief(struct journal *j, struct journal_op *op, struct brief *b)
 
 int verb_send(struct journal *j, struct journal_op *op)
 {
-    struct brief b;
-    int rc = read_brief(j, op, &b);
+    struct open_row o;
+    int rc = read_open(j, op, &o);
     if (rc != SQLITE_OK) {
         return rc;
     }
-    if (!b.there || b.state != CHANGE_ACCEPTED) {
+    if (!o.there || o.c.state != CHANGE_ACCEPTED) {
         return answer_other_state(j, op);
     }
-    if (must_reload(j, b.line, op->change.loaded_at)) {
+    if (must_reload(j, o.c.line, op->change.loaded_at)) {
         op->status = JOURNAL_RELOAD;
         return SQLITE_OK;
     }
@@ -190,22 +184,22 @@ int verb_send(struct journal *j, struct journal_op *op)
     record_bind(s, &c);
     rc = store_run(s);
     op->status = JOURNAL_OK;
-    return rc == SQLITE_OK ? invalidate_line(j, op, b.line) : rc;
+    return rc == SQLITE_OK ? invalidate_line(j, op, o.c.line) : rc;
 }
 
 int verb_doubt(struct journal *j, struct journal_op *op)
 {
-    struct brief b;
-    int rc = read_brief(j, op, &b);
+    struct open_row o;
+    int rc = read_open(j, op, &o);
     if (rc != SQLITE_OK) {
         return rc;
     }
-    if (!b.there || b.state != CHANGE_SENDING) {
+    if (!o.there || o.c.state != CHANGE_SENDING) {
         return answer_other_state(j, op);
     }
     sqlite3_stmt *s = store_get(&j->store, SQL_OPEN_DOUBT);
     record_bind(s, &op->change);
-    j->delta.in_doubt += (op->change.in_doubt ? 1 : 0) - (b.in_doubt ? 1 : 0);
+    j->delta.in_doubt += (op->change.in_doubt ? 1 : 0) - (o.c.in_doubt ? 1 : 0);
     op->status = JOURNAL_OK;
     return store_run(s);
 }
@@ -223,83 +217,76 @@ static int end_key(struct journal *j, struct journal_op *op, const char *key)
     return store_run(s);
 }
 
-/* Runs SQL_SETTLE; *r: the change as it is stored now. */
-static int run_settle(sqlite3_stmt *s, struct change_record *r, struct arena *a)
+/* The row of a change that has ended, and its link. */
+static int settled_row(struct journal *j, const struct change_record *c, int64_t seq)
 {
-    int rc = sqlite3_step(s);
-    if (rc == SQLITE_ROW) {
-        rc = record_read(s, 0, r, a) ? sqlite3_step(s) : SQLITE_NOMEM;
-    } else if (rc == SQLITE_DONE) {
-        rc = SQLITE_CORRUPT; /* the open row, just read, is not there */
-    }
-    int again = sqlite3_reset(s);
-    return rc == SQLITE_DONE ? SQLITE_OK : again != SQLITE_OK ? again : rc;
+    sqlite3_stmt *s = store_get(&j->store, SQL_SETTLED_INSERT);
+    record_bind(s, c);
+    bind_int(s, record_columns + 1, seq);
+    int rc = store_run(s);
+    return rc == SQLITE_OK ? chain_add_row(j, c) : rc;
 }
 
 /* open_change -> settled, and everything that follows from it but the invalidation. */
-static int settle(struct journal *j, struct journal_op *op, const struct brief *b)
+static int settle(struct journal *j, struct journal_op *op, const struct open_row *o)
 {
     struct change_record c = op->change;
     c.processed_at = c.processed_at ? c.processed_at : op_now(op);
-    sqlite3_stmt *s = store_get(&j->store, SQL_SETTLE);
-    record_bind(s, &c);
+    record_end(&o->c, &c);
     int64_t seq = chain_next_seq(j);
-    bind_int(s, record_columns + 1, b->id);
-    bind_int(s, record_columns + 2, seq);
-    int rc = run_settle(s, &c, &op->arena);
-    rc = rc == SQLITE_OK ? chain_add_row(j, &c) : rc;
+    int rc = settled_row(j, &c, seq);
     FAILPOINT("journal.outcome_half");
     if (rc == SQLITE_OK) {
-        s = store_get(&j->store, SQL_OPEN_DELETE);
-        bind_int(s, 1, b->id);
+        sqlite3_stmt *s = store_get(&j->store, SQL_OPEN_DELETE);
+        bind_int(s, 1, o->id);
         rc = store_run(s);
     }
-    rc = rc == SQLITE_OK ? queue_history(j, seq, b->line) : rc;
-    rc = rc == SQLITE_OK ? queue_event(j, op->event, seq, b->line) : rc;
-    rc = rc == SQLITE_OK ? end_key(j, op, b->idem_key) : rc;
+    rc = rc == SQLITE_OK ? queue_history(j, seq, c.line) : rc;
+    rc = rc == SQLITE_OK ? queue_event(j, op->event, seq, c.line) : rc;
+    rc = rc == SQLITE_OK ? end_key(j, op, c.idem_key) : rc;
     j->delta.open--;
-    j->delta.in_doubt -= b->in_doubt ? 1 : 0;
-    op->ended_line = b->line;
+    j->delta.in_doubt -= o->c.in_doubt ? 1 : 0;
+    op->ended_line = o->c.line;
     op->status = JOURNAL_OK;
     return rc;
 }
 
 int verb_outcome(struct journal *j, struct journal_op *op)
 {
-    struct brief b;
-    int rc = read_brief(j, op, &b);
+    struct open_row o;
+    int rc = read_open(j, op, &o);
     if (rc != SQLITE_OK) {
         return rc;
     }
     if (!change_state_final(op->change.state)) {
         return SQLITE_MISUSE;
     }
-    if (!b.there || !change_transition_ok(b.state, op->change.state)) {
+    if (!o.there || !change_transition_ok(o.c.state, op->change.state)) {
         return answer_other_state(j, op);
     }
-    rc = settle(j, op, &b);
+    rc = settle(j, op, &o);
     if (rc == SQLITE_OK) {
         int64_t now = op_now(op);
         int64_t at = op->change.processed_at ? op->change.processed_at : now;
         /* kept after a rollback too: then a reload too many */
-        recent_note(&j->recent, b.line, recent_time(&j->recent, at), recent_time(&j->recent, now));
-        rc = invalidate_line(j, op, b.line);
+        recent_note(&j->recent, o.c.line, recent_time(&j->recent, at), recent_time(&j->recent, now));
+        rc = invalidate_line(j, op, o.c.line);
     }
     return rc;
 }
 
 int verb_cancel(struct journal *j, struct journal_op *op)
 {
-    struct brief b;
+    struct open_row o;
     enum change_state to = op->change.state;
     if (to != CHANGE_CANCELLED && to != CHANGE_EXPIRED) {
         return SQLITE_MISUSE;
     }
-    int rc = read_brief(j, op, &b);
+    int rc = read_open(j, op, &o);
     if (rc != SQLITE_OK) {
         return rc;
     }
-    return b.there && b.state == CHANGE_ACCEPTED ? settle(j, op, &b) : answer_other_state(j, op);
+    return o.there && o.c.state == CHANGE_ACCEPTED ? settle(j, op, &o) : answer_other_state(j, op);
 }
 
 void committed_outcome(struct journal *j, struct journal_op *op)
@@ -341,12 +328,8 @@ int verb_record(struct journal *j, struct journal_op *op)
     }
     struct change_record r = *c;
     r.processed_at = r.processed_at ? r.processed_at : op_now(op);
-    sqlite3_stmt *s = store_get(&j->store, SQL_SETTLED_INSERT);
     int64_t seq = chain_next_seq(j);
-    record_bind(s, &r);
-    bind_int(s, record_columns + 1, seq);
-    rc = store_run(s);
-    rc = rc == SQLITE_OK ? chain_add_row(j, &r) : rc;
+    rc = settled_row(j, &r, seq);
     rc = rc == SQLITE_OK ? queue_history(j, seq, c->line) : rc;
     op->status = JOURNAL_OK;
     return rc == SQLITE_OK ? queue_event(j, op->event, seq, c->line) : rc;
