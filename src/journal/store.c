@@ -17,7 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_KIB 32768
+#define CACHE_KIB  32768
+/* A change touches some fifteen pages and fills a fraction of each: half of SQLite's 4096 halves what is summed up, copied
+ * and written for each commit, and a change's longest row still fits into one. */
+#define PAGE_BYTES 2048
 
 /* SQLite would make the file with the umask's rights; it gives its log the rights of the file. Never opened
  * here again while a connection is open: closing a second descriptor would drop SQLite's locks. */
@@ -54,6 +57,7 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
     struct store *s = arg;
     (void)db;
     (void)name;
+    s->frames += pages > s->log_pages ? pages - s->log_pages : pages; /* fewer: the log began anew */
     s->log_pages = pages;
     s->log_in_file = true;
     return SQLITE_OK;
@@ -63,6 +67,8 @@ static bool set_up(struct store *s, int64_t max_bytes, char *err, size_t errlen)
 {
     char sql[512];
     sqlite3_extended_result_codes(s->db, 1);
+    snprintf(sql, sizeof sql, "PRAGMA page_size=%d", PAGE_BYTES); /* of a new file only */
+    sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     if (!pragma_is(s->db, "PRAGMA locking_mode=EXCLUSIVE", "exclusive") ||
         !pragma_is(s->db, "PRAGMA journal_mode=WAL", "wal")) {
         int rc = sqlite3_errcode(s->db);
@@ -236,7 +242,7 @@ int store_bytes(struct store *s, int64_t *used, int64_t *room)
 int store_checkpoint(struct store *s, bool truncate)
 {
     int pages = 0, written = 0;
-    if (truncate ? !s->log_in_file : s->log_pages < CHECKPOINT_PAGES) {
+    if (truncate ? !s->log_in_file : s->log_pages * s->page_size < CHECKPOINT_BYTES) {
         return SQLITE_OK;
     }
     FAILPOINT("journal.before_checkpoint");

@@ -13,13 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Pages in the write-ahead log before a PASSIVE checkpoint is made: 8 MiB. */
-#define CHECKPOINT_PAGES 2048
+/* Of the write-ahead log, before a PASSIVE checkpoint is made. */
+#define CHECKPOINT_BYTES (8 << 20)
 
 struct store {
     sqlite3 *db; /* NULL: closed */
     sqlite3_stmt *statements[SQL_STATEMENTS];
     int64_t page_size, max_pages;
+    int64_t frames;   /* pages written since it was opened: the file has not grown by more */
     int log_pages;    /* in the write-ahead log since it was last written back */
     bool log_in_file; /* the log file holds something (written back or not) */
     char file[PATH_MAX];

@@ -144,19 +144,29 @@ void journal_publish(struct journal *j)
     metric_set(&journal_metric_writable, 0, !j->broken && !j->full ? 1 : 0);
 }
 
+/* Is there room even if every page written since it was measured was a new one? Then it need not be measured again. */
+static bool room_is_plenty(const struct journal *j, int64_t need)
+{
+    int64_t grown = (j->store.frames - j->room_frames) * j->store.page_size;
+    return !j->full && j->disk_ok && j->room_bytes - grown >= need;
+}
+
 /* Intents stop while the page budget or the disk is down to what outcomes may need. An eighth more is wanted
  * before they start again. */
 void journal_room(struct journal *j, uint64_t now_ns)
 {
     int64_t used, room;
-    if (j->broken || store_bytes(&j->store, &used, &room) != SQLITE_OK) {
+    int64_t need = j->config.reserve_bytes + j->counts.open * OUTCOME_BYTES;
+    if (j->broken || (now_ns < j->disk_at && room_is_plenty(j, need)) ||
+        store_bytes(&j->store, &used, &room) != SQLITE_OK) {
         return;
     }
+    j->room_bytes = room;
+    j->room_frames = j->store.frames;
     if (now_ns >= j->disk_at) {
         j->disk_ok = reserve_review(&j->reserve);
         j->disk_at = now_ns + DISK_REVIEW_NS;
     }
-    int64_t need = j->config.reserve_bytes + j->counts.open * OUTCOME_BYTES;
     bool full = !j->disk_ok || room < need + (j->full ? need / 8 : 0);
     if (full != j->full) {
         j->full = full;
