@@ -51,7 +51,9 @@ struct kos_caller change_caller(const struct change *c);
 /* KOS's calls of this change, kept until there is a row to tell them with; tell empties the list. */
 void change_keep_notes(struct change *c, const struct kos_call_note *notes, size_t count);
 void change_tell_notes(struct change *c);
-bool change_hold_start(struct change *c);
+/* Asks Redis for the line's key and for what it knows of the request's; on_hold and on_idem drive the machine. */
+void change_hold_start(struct change *c);
+bool change_hold_asks(const struct change *c); /* is one of the answers still to come? */
 bool change_foreign_start(struct change *c);
 /* The change that held the line has ended: its key in Redis is a leftover. */
 void change_clear_stale_hold(struct change *c);

@@ -10,9 +10,16 @@
 /* ---- CLAIM: the line and the key in this journal, before anything is read (a double click must not order
  * twice) ---- */
 
+/* Redis is asked meanwhile (HOLD): neither needs the other's answer, and nothing is read before both are there. What the
+ * journal says counts first. */
 enum phase phase_claim_begin(struct change *c)
 {
-    return change_submit_op(c, JOURNAL_CLAIM);
+    enum phase next = change_submit_op(c, JOURNAL_CLAIM);
+    if (c->in_flight) {
+        change_hold_start(c);
+        c->hold_asked = true;
+    }
+    return next;
 }
 
 /* A replay repeats the first answer; of a change that is still open it tells the present state. */
@@ -45,6 +52,9 @@ enum phase change_busy(struct change *c, const struct change_record *found, bool
 enum phase phase_claim_finish(struct change *c)
 {
     enum journal_status status = c->op.status;
+    if (c->in_flight) {
+        return PHASE_WAIT; /* Redis was quicker */
+    }
     if (status == JOURNAL_OK) {
         c->claimed = true;
         return c->abandoned ? PHASE_END : PHASE_HOLD;
@@ -63,11 +73,15 @@ enum phase phase_claim_finish(struct change *c)
     return change_end_with(c, VERDICT_UNAVAILABLE, journal_status_name(status));
 }
 
-/* ---- HOLD: the same between instances, best effort, in Redis ---- */
+/* ---- HOLD: the same between instances, best effort, in Redis; asked with CLAIM, and again after ELSEWHERE ---- */
 
 enum phase phase_hold_begin(struct change *c)
 {
-    return change_hold_start(c) ? PHASE_WAIT : phase_hold_finish(c);
+    if (!c->hold_asked) {
+        change_hold_start(c);
+    }
+    c->hold_asked = false;
+    return change_hold_asks(c) ? PHASE_WAIT : phase_hold_finish(c);
 }
 
 /* OUTAGE_MODE=hold: an asynchronous request is taken on what is cached, and sent when KOS is back. */

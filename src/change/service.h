@@ -117,6 +117,7 @@ struct change {
     struct journal_op op;
     struct journal_event event;
     struct redis_call *hold_call, *idem_call;
+    bool hold_asked; /* by CLAIM, so that HOLD does not ask again */
     enum {
         LINE_KEY_UNKNOWN,
         LINE_KEY_OURS,

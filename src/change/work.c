@@ -44,9 +44,14 @@ void change_tell_notes(struct change *c)
 
 /* ---- HOLD ---- */
 
+bool change_hold_asks(const struct change *c)
+{
+    return c->hold_call || c->idem_call;
+}
+
 static void hold_advance(struct change *c)
 {
-    if (!c->hold_call && !c->idem_call) {
+    if (!change_hold_asks(c)) {
         change_advance(c);
     }
 }
@@ -85,7 +90,7 @@ static void on_idem(void *arg, enum redis_outcome outcome, const redisReply *rep
     hold_advance(c);
 }
 
-bool change_hold_start(struct change *c)
+void change_hold_start(struct change *c)
 {
     char key[KEY_MAX];
     redis_key_line(key, c->rec.line);
@@ -95,7 +100,6 @@ bool change_hold_start(struct change *c)
         struct redis_arg args[] = {{"GET", 3}, {key, strlen(key)}};
         c->idem_call = redis_command(c->svc->redis, 0, on_idem, c, args, 2);
     }
-    return c->hold_call || c->idem_call;
 }
 
 /* ---- ELSEWHERE ---- */
