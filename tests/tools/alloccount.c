@@ -2,16 +2,14 @@
  *
  * The counter is the first 8 bytes of the file ALLOC_COUNT_FILE (shared memory), so that a test reads it before and
  * after something. realloc() counts when it has to give memory, not when it frees. */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *old, size_t size);
 
 static _Atomic uint64_t unmapped;
 static _Atomic uint64_t *counter = &unmapped;
@@ -30,6 +28,13 @@ __attribute__((constructor)) static void open_counter(void)
     }
 }
 
+/* The process's own function of that name, of whichever library it is. */
+static void find(void *function, const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    memcpy(function, &found, sizeof found);
+}
+
 static void count(void)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -37,20 +42,32 @@ static void count(void)
 
 void *malloc(size_t size)
 {
+    static void *(*next)(size_t);
+    if (!next) {
+        find(&next, "malloc");
+    }
     count();
-    return __libc_malloc(size);
+    return next(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
+    static void *(*next)(size_t, size_t);
+    if (!next) {
+        find(&next, "calloc");
+    }
     count();
-    return __libc_calloc(n, size);
+    return next(n, size);
 }
 
 void *realloc(void *old, size_t size)
 {
+    static void *(*next)(void *, size_t);
+    if (!next) {
+        find(&next, "realloc");
+    }
     if (size) {
         count();
     }
-    return __libc_realloc(old, size);
+    return next(old, size);
 }
