@@ -59,6 +59,24 @@ START_TEST(rows_that_come_while_it_runs_are_forwarded_in_any_number)
 }
 END_TEST
 
+/* Forwarding costs per transaction, so what comes one by one shares them: one in 20 ms, not one a row. */
+START_TEST(rows_that_come_one_by_one_share_transactions)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    start_history();
+    wait_up(true);
+    uint64_t began = clock_mono_ns();
+    for (int i = 0; i < 60; i++) {
+        record_many(1, LINE_A);
+        nanosleep(&pause, NULL);
+    }
+    wait_number(ROWS, 60);
+    int64_t turns = (int64_t)((clock_mono_ns() - began) / (20 * NS_PER_MS));
+    ck_assert_int_le(
+        number("SELECT count(DISTINCT xmin::text) FROM product_change.product_change_history"), turns + 2);
+}
+END_TEST
+
 static int refill_queue(void)
 {
     char path[128];
@@ -335,6 +353,7 @@ int main(void)
     const TTest *const tests[] = {
         a_final_row_arrives_with_every_column,
         rows_that_come_while_it_runs_are_forwarded_in_any_number,
+        rows_that_come_one_by_one_share_transactions,
         rows_that_are_forwarded_again_are_stored_once,
         postgresql_may_be_down_at_start,
         an_outage_in_the_middle_loses_nothing,

@@ -149,6 +149,61 @@ START_TEST(columns_match_the_schema)
 }
 END_TEST
 
+/* What an outcome says, and what it leaves as the change has it. */
+START_TEST(an_outcome_takes_the_rest_from_the_open_row)
+{
+    const struct change_record open = {.request_id = "r",
+                                       .line = LINE_A,
+                                       .state = CHANGE_SENDING,
+                                       .idem_key = "k",
+                                       .frontend = true,
+                                       .current_name = "old name",
+                                       .target_name = "target",
+                                       .requested_at = 1,
+                                       .loaded_at = 2,
+                                       .validated_at = 3,
+                                       .sent_at = 4,
+                                       .validation_json = "[]",
+                                       .result_code = "none yet",
+                                       .in_doubt = true,
+                                       .next_check_at = 5,
+                                       .checks = 6,
+                                       .first_status = 202};
+    struct change_record c = {.request_id = "other",
+                              .state = CHANGE_COMPLETED,
+                              .idem_key = "other",
+                              .current_name = "new name",
+                              .loaded_at = 20,
+                              .sent_at = 40,
+                              .processed_at = 50,
+                              .kos_order_number = "o",
+                              .in_doubt = true,
+                              .next_check_at = 60,
+                              .checks = 70,
+                              .first_status = 200};
+    record_end(&open, &c);
+    ck_assert_str_eq(c.request_id, "r"); /* kept, whatever is said */
+    ck_assert_str_eq(c.line, LINE_A);
+    ck_assert_str_eq(c.idem_key, "k");
+    ck_assert(c.frontend);
+    ck_assert_int_eq(c.requested_at, 1);
+    ck_assert_int_eq(c.sent_at, 4);
+    ck_assert_int_eq(c.checks, 6);
+    ck_assert_int_eq(c.state, CHANGE_COMPLETED); /* said */
+    ck_assert_int_eq(c.processed_at, 50);
+    ck_assert_str_eq(c.kos_order_number, "o");
+    ck_assert_ptr_null(c.result_code);
+    ck_assert_str_eq(c.current_name, "new name"); /* said, or else kept */
+    ck_assert_str_eq(c.target_name, "target");
+    ck_assert_str_eq(c.validation_json, "[]");
+    ck_assert_int_eq(c.loaded_at, 20);
+    ck_assert_int_eq(c.validated_at, 3);
+    ck_assert(!c.in_doubt); /* over */
+    ck_assert_int_eq(c.next_check_at, 0);
+    ck_assert_int_eq(c.first_status, 202); /* the first answer stays the first */
+}
+END_TEST
+
 static int64_t reserve_size(int fd)
 {
     struct stat st;
@@ -220,6 +275,7 @@ int main(void)
     tcase_add_test(t, claims_become_unanswered_keys);
     tcase_add_test(t, recent_forgets_on_the_safe_side);
     tcase_add_test(t, columns_match_the_schema);
+    tcase_add_test(t, an_outcome_takes_the_rest_from_the_open_row);
     tcase_add_test(t, reserve_comes_and_goes);
     tcase_add_test(t, undo_is_read_back);
     suite_add_tcase(s, t);
