@@ -25,6 +25,10 @@ static void call_delete(struct call *call)
     free(call);
 }
 
+/* No easy handle serves two calls. Before 8.3.0 it remembers the last header line of the answer before, freed by then: an
+ * answer that begins with a folded line writes into it (curl issues 11101 and 11620; found by tests/fuzz). Connections
+ * are the multi handle's, so a new handle costs no more than its memory; and what one call has set, the next one cannot
+ * inherit. */
 static struct call *call_new(struct call_client *c)
 {
     struct call *call = TAILQ_FIRST(&c->spare);
@@ -35,19 +39,11 @@ static struct call *call_new(struct call_client *c)
         call->client = c;
         buf_init(&call->head, CALL_HEAD_MAX);
     }
-    if (call && !call->easy && !(call->easy = curl_easy_init())) {
+    if (call && !(call->easy = curl_easy_duphandle(c->model))) {
         call_delete(call);
         call = NULL;
     }
     return call;
-}
-
-/* Before 8.3.0 an easy handle remembers the last header line of the answer before, freed by then: an answer that begins
- * with a folded line writes into it (curl issues 11101 and 11620; found by tests/fuzz). Connections are the multi
- * handle's, so a new handle costs no more than its memory. */
-static bool easy_reusable(void)
-{
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080300;
 }
 
 static void trim(struct buf *b)
@@ -69,10 +65,8 @@ static void call_recycle(struct call *call)
     }
     trim(&call->body);
     trim(&call->answer);
-    if (!easy_reusable()) {
-        curl_easy_cleanup(call->easy);
-        call->easy = NULL;
-    }
+    curl_easy_cleanup(call->easy);
+    call->easy = NULL;
     TAILQ_INSERT_HEAD(&c->spare, call, link);
     c->spare_count++;
 }

@@ -59,19 +59,20 @@ struct call_client *call_client_create(struct reactor *reactor, unsigned max_con
     if (c) {
         c->multi = curl_multi_init();
     }
-    if (!c || !c->multi || !sockets_attach(c) ||
+    if (!c || !c->multi || !sockets_attach(c) || !request_make_model(c) ||
         curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)(max_connections ? max_connections : 1)) !=
             CURLM_OK) {
         snprintf(err, errlen, "outgoing HTTP: %s",
                  curl_ready != CURLE_OK ? curl_easy_strerror(curl_ready) : "out of memory");
         if (c) {
+            request_free_model(c);
             curl_multi_cleanup(c->multi);
         }
         free(c);
         return NULL;
     }
     c->reactor = reactor;
-    c->idle_s = CALL_IDLE_S_DEFAULT;
+    call_client_set_idle(c, CALL_IDLE_S_DEFAULT);
     TAILQ_INIT(&c->running);
     TAILQ_INIT(&c->deferred);
     TAILQ_INIT(&c->spare);
@@ -87,7 +88,7 @@ struct call_client *call_client_create(struct reactor *reactor, unsigned max_con
 
 void call_client_set_idle(struct call_client *c, unsigned seconds)
 {
-    c->idle_s = seconds;
+    curl_easy_setopt(c->model, CURLOPT_MAXAGE_CONN, (long)seconds);
 }
 
 void client_handle_closed(struct call_client *c)
@@ -97,6 +98,7 @@ void client_handle_closed(struct call_client *c)
     }
     reactor_remove_hook(c->reactor, &c->hook.hook);
     call_free_spare(c);
+    request_free_model(c);
     free(c);
 }
 

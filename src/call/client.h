@@ -11,10 +11,11 @@
 #define CALL_HEADERS_MAX    32                  /* of a request */
 #define CALL_HEAD_MAX       ((size_t)16 * 1024) /* bytes of a request's header lines */
 #define CALL_ANSWER_HEAD    ((size_t)64 * 1024) /* bytes of an answer's head */
-#define CALL_FREE_MAX       256                 /* easy handles kept for reuse */
+#define CALL_FREE_MAX       256                 /* calls kept for reuse */
 #define CALL_KEEP_BUFFER    ((size_t)64 * 1024) /* a larger answer buffer is not kept */
 #define CALL_IDLE_S_DEFAULT 20
 #define CALL_SOCKET_BUCKETS 64
+#define CALL_URLS_MAX       8 /* kept in parts; a call to another one is parsed by curl */
 
 enum call_state {
     CALL_SPARE,
@@ -44,7 +45,7 @@ struct call {
     bool head_ended;   /* its empty line has come */
     size_t body_at, body_len;
     struct buf body, head, answer; /* head: the request's header lines, each with its NUL */
-    struct curl_slist headers[CALL_HEADERS_MAX + 1];
+    struct curl_slist headers[CALL_HEADERS_MAX];
     char error[CURL_ERROR_SIZE];
 };
 
@@ -54,7 +55,12 @@ LIST_HEAD(socket_list, call_socket);
 struct call_client {
     struct reactor *reactor;
     CURLM *multi;
-    unsigned idle_s;
+    CURL *model; /* what is the same for all calls: each call's handle is a copy */
+    struct call_url {
+        char *text;
+        CURLU *parts;
+    } urls[CALL_URLS_MAX];
+    unsigned url_count;
     uv_timer_t timer;
     uv_idle_t busy; /* active while something is due at the end of the turn: the loop must not sleep */
     unsigned busy_turns;
@@ -98,7 +104,10 @@ void call_tell_all(struct call_client *c);
 void call_free_spare(struct call_client *c);
 
 /* ---- request.c ---- */
-/* Sets every option of a call. CALL_OK, or why it cannot be made. */
+/* Makes the model of the client's calls. False: no memory. */
+bool request_make_model(struct call_client *c);
+void request_free_model(struct call_client *c);
+/* Sets what differs from the model. CALL_OK, or why the call cannot be made. */
 enum call_error request_set_up(struct call *call, const struct call_request *request, uint64_t now_ns);
 /* The same request on a connection of its own: nothing of it has been written yet. False: too late. */
 bool request_set_up_afresh(struct call *call, uint64_t now_ns);

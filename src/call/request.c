@@ -3,6 +3,7 @@
 
 #include "pcs/core/clock.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DNS_CACHE_S 300
@@ -123,32 +124,96 @@ static size_t on_answer(char *data, size_t size, size_t count, void *arg)
 
 /* ---- options ---- */
 
-#define set(option, value) ok = ok && curl_easy_setopt(call->easy, (option), (value)) == CURLE_OK
+#define set_of(easy, option, value) ok = ok && curl_easy_setopt((easy), (option), (value)) == CURLE_OK
+#define set(option, value)          set_of(call->easy, option, value)
 
-static bool set_always(struct call *call)
+bool request_make_model(struct call_client *c)
 {
-    CURL *easy = call->easy;
+    bool ok = (c->model = curl_easy_init()) != NULL;
+    set_of(c->model, CURLOPT_NOSIGNAL, 1L);
+    set_of(c->model, CURLOPT_PROXY, ""); /* never from the environment */
+    set_of(c->model, CURLOPT_PROTOCOLS_STR, "http,https");
+    set_of(c->model, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    set_of(c->model, CURLOPT_QUICK_EXIT,
+           1L); /* a deadline during a look-up must not wait for the resolver's thread */
+    set_of(c->model, CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
+    set_of(c->model, CURLOPT_PATH_AS_IS, 1L);
+    set_of(c->model, CURLOPT_PREREQFUNCTION, on_about_to_write);
+    set_of(c->model, CURLOPT_HEADERFUNCTION, on_head);
+    set_of(c->model, CURLOPT_WRITEFUNCTION, on_answer);
+    return ok && sockets_own(c, c->model);
+}
+
+void request_free_model(struct call_client *c)
+{
+    curl_easy_cleanup(c->model);
+    while (c->url_count > 0) {
+        struct call_url *url = &c->urls[--c->url_count];
+        free(url->text);
+        curl_url_cleanup(url->parts);
+    }
+}
+
+static bool set_own(struct call *call)
+{
     bool ok = true;
-    curl_easy_reset(easy);
     call->error[0] = '\0';
     set(CURLOPT_PRIVATE, call);
     set(CURLOPT_ERRORBUFFER, call->error);
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_PROXY, ""); /* never from the environment */
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    set(CURLOPT_QUICK_EXIT, 1L); /* a deadline during a look-up must not wait for the resolver's thread */
-    set(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
-    set(CURLOPT_MAXAGE_CONN, (long)call->client->idle_s);
-    set(CURLOPT_PATH_AS_IS, 1L);
-    set(CURLOPT_USERAGENT, "product-change-service/" PCS_VERSION);
-    set(CURLOPT_PREREQFUNCTION, on_about_to_write);
     set(CURLOPT_PREREQDATA, call);
-    set(CURLOPT_HEADERFUNCTION, on_head);
     set(CURLOPT_HEADERDATA, call);
-    set(CURLOPT_WRITEFUNCTION, on_answer);
     set(CURLOPT_WRITEDATA, call);
-    return ok && sockets_own(call->client, easy);
+    return ok;
+}
+
+/* As curl parses what CURLOPT_URL gives. NULL: curl will say what is wrong. An address with a zone is left to curl as well:
+ * 7.88 forgets the zone when it copies the parts. */
+static CURLU *parse_url(const char *text)
+{
+    CURLU *parts = curl_url();
+    char *zone = NULL;
+    if (parts &&
+        curl_url_set(parts, CURLUPART_URL, text,
+                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_ZONEID, &zone, 0) == CURLUE_NO_ZONEID) {
+        return parts;
+    }
+    curl_free(zone);
+    curl_url_cleanup(parts);
+    return NULL;
+}
+
+/* The parts of a URL that has been called before, or is from now on; NULL: not kept. They live as long as the client. */
+static CURLU *parts_of(struct call_client *c, const char *text)
+{
+    for (unsigned i = 0; i < c->url_count; i++) {
+        if (strcmp(c->urls[i].text, text) == 0) {
+            return c->urls[i].parts;
+        }
+    }
+    struct call_url url = {0};
+    if (c->url_count == CALL_URLS_MAX || !(url.parts = parse_url(text))) {
+        return NULL;
+    }
+    if (!(url.text = strdup(text))) {
+        curl_url_cleanup(url.parts);
+        return NULL;
+    }
+    c->urls[c->url_count++] = url;
+    return url.parts;
+}
+
+/* The parts spare curl to parse the same few URLs for every call. Without the text beside them it would put them together
+ * again. */
+static bool set_url(struct call *call, const char *text)
+{
+    bool ok = true;
+    CURLU *parts = parts_of(call->client, text);
+    set(CURLOPT_URL, text);
+    if (parts) {
+        set(CURLOPT_CURLU, parts);
+    }
+    return ok;
 }
 
 static bool set_endpoint(struct call *call, const struct call_endpoint *endpoint)
@@ -173,30 +238,42 @@ static bool set_endpoint(struct call *call, const struct call_endpoint *endpoint
     return ok;
 }
 
-/* The header lines stand in one buffer, their list in the call: nothing is allocated for a call that is
- * reused. curl only reads the list. */
+static char user_agent[] = "User-Agent: product-change-service/" PCS_VERSION;
+static char no_expect[] = "Expect:"; /* no waiting for 100 Continue */
+
+static void put_line(struct call *call, size_t *count, char *line)
+{
+    call->headers[*count] = (struct curl_slist){.data = line};
+    if (*count > 0) {
+        call->headers[*count - 1].next = &call->headers[*count];
+    }
+    ++*count;
+}
+
+/* The header lines stand in one buffer, their list in the call: nothing is allocated for a call that is reused. curl only
+ * reads the list. User-Agent is one of the lines because curl prints what CURLOPT_USERAGENT gives twice, and its printing is
+ * what a call is dear for. */
 static bool set_headers(struct call *call, const char *const *lines)
 {
-    size_t count = 0, at[CALL_HEADERS_MAX];
+    size_t count = 0, given = 0, at[CALL_HEADERS_MAX - 2];
     bool ok = true;
     buf_reset(&call->head);
-    buf_put(&call->head, "Expect:", sizeof "Expect:"); /* no waiting for 100 Continue */
-    at[count++] = 0;
     for (; lines && *lines; lines++) {
-        if (count == CALL_HEADERS_MAX) {
+        if (given == sizeof at / sizeof *at) {
             call->head.failed = true;
             break;
         }
-        at[count++] = call->head.len;
+        at[given++] = call->head.len;
         buf_put(&call->head, *lines, strlen(*lines) + 1);
     }
     if (!buf_ok(&call->head)) {
         return false;
     }
-    for (size_t i = 0; i < count; i++) {
-        call->headers[i].data = call->head.data + at[i];
-        call->headers[i].next = i + 1 < count ? &call->headers[i + 1] : NULL;
+    put_line(call, &count, user_agent);
+    for (size_t i = 0; i < given; i++) {
+        put_line(call, &count, call->head.data + at[i]);
     }
+    put_line(call, &count, no_expect);
     set(CURLOPT_HTTPHEADER, call->headers);
     return ok;
 }
@@ -263,9 +340,8 @@ enum call_error request_set_up(struct call *call, const struct call_request *req
     if (request->deadline_ns <= now_ns) {
         return CALL_TIMEOUT;
     }
-    ok = set_always(call) && set_endpoint(call, request->endpoint) && set_headers(call, request->headers) &&
-         set_body(call, request) && set_limits(call, request, now_ns);
-    set(CURLOPT_URL, request->url);
+    ok = set_own(call) && set_url(call, request->url) && set_endpoint(call, request->endpoint) &&
+         set_headers(call, request->headers) && set_body(call, request) && set_limits(call, request, now_ns);
     if (call->head.failed) {
         return CALL_PROTOCOL; /* more header lines than a request of ours can have */
     }
