@@ -69,6 +69,7 @@ struct call_client {
         struct call_client *client;
     } hook;
     struct socket_list sockets[CALL_SOCKET_BUCKETS]; /* connections, by descriptor */
+    struct socket_list ports[CALL_SOCKET_BUCKETS];   /* the established ones, by local port */
     bool kick;                                       /* curl wants to be run at once */
     bool look;                                       /* curl has to look at all of its transfers */
     bool closing;

@@ -22,7 +22,8 @@
 
 struct call_socket {
     uv_poll_t poll;
-    LIST_ENTRY(call_socket) link; /* in client->sockets */
+    LIST_ENTRY(call_socket) link;    /* in client->sockets */
+    LIST_ENTRY(call_socket) by_port; /* in client->ports, once established */
     struct call_client *client;
     curl_socket_t fd;
     int wanted;  /* UV_READABLE | UV_WRITABLE, 0: curl does not care */
@@ -66,6 +67,9 @@ static struct call_socket *socket_new(struct call_client *c, curl_socket_t fd)
 static void socket_close(struct call_socket *s)
 {
     LIST_REMOVE(s, link);
+    if (s->established) {
+        LIST_REMOVE(s, by_port);
+    }
     s->closed = true;
     uv_close((uv_handle_t *)&s->poll, on_socket_closed);
 }
@@ -258,6 +262,7 @@ void sockets_established(struct call_client *c, int local_port, int peer_port)
                 s->established = true;
                 s->local_port = local_port;
                 s->peer_port = peer_port;
+                LIST_INSERT_HEAD(&c->ports[(unsigned)local_port % CALL_SOCKET_BUCKETS], s, by_port);
             }
         }
     }
@@ -267,14 +272,11 @@ bool sockets_stirred(struct call_client *c, int local_port, int peer_port)
 {
     struct call_socket *s;
     char byte;
-    for (unsigned i = 0; i < CALL_SOCKET_BUCKETS; i++) {
-        LIST_FOREACH(s, &c->sockets[i], link)
-        {
-            if (s->local_port == local_port && s->peer_port == peer_port &&
-                (recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-                 (errno != EAGAIN && errno != EINTR))) {
-                return true;
-            }
+    LIST_FOREACH(s, &c->ports[(unsigned)local_port % CALL_SOCKET_BUCKETS], by_port)
+    {
+        if (s->local_port == local_port && s->peer_port == peer_port &&
+            (recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR))) {
+            return true;
         }
     }
     return false;

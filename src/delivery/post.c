@@ -11,17 +11,20 @@
 #define HEADER_MAX 200
 
 struct head {
-    char lines[8][HEADER_MAX];
-    const char *list[9]; /* ended by NULL */
+    char lines[8][HEADER_MAX]; /* what differs from event to event */
+    const char *list[9];       /* ended by NULL */
     size_t count;
 };
 
 static void put_header(struct head *h, const char *name, const char *value)
 {
-    int n = snprintf(h->lines[h->count], HEADER_MAX, "%s: %s", name, value);
-    if (n > 0 && n < HEADER_MAX) {
-        h->list[h->count] = h->lines[h->count];
-        h->count++;
+    size_t name_len = strlen(name), value_len = strlen(value);
+    if (name_len + 2 + value_len < HEADER_MAX) {
+        char *line = h->lines[h->count];
+        memcpy(line, name, name_len);
+        memcpy(line + name_len, ": ", 2);
+        memcpy(line + name_len + 2, value, value_len + 1);
+        h->list[h->count++] = line;
     }
 }
 
@@ -29,9 +32,10 @@ static bool fill_head(struct head *h, struct lane *lane)
 {
     char stamp[24], signature[SIGNATURE_LEN + 1], trace[TRACEPARENT_LEN + 1];
     int64_t now = clock_wall_ms() / 1000;
+    h->count = 0;
     snprintf(stamp, sizeof stamp, "%lld", (long long)now);
-    put_header(h, "Content-Type", "application/json");
-    put_header(h, "X-Service-Name", "product-change-service");
+    h->list[h->count++] = "Content-Type: application/json";
+    h->list[h->count++] = "X-Service-Name: product-change-service";
     put_header(h, "webhook-id", lane->event_id);
     put_header(h, "webhook-timestamp", stamp);
     if (lane->d->signer) {
@@ -48,6 +52,7 @@ static bool fill_head(struct head *h, struct lane *lane)
         traceparent_child(lane->traceparent, strlen(lane->traceparent), trace);
         put_header(h, "traceparent", trace);
     }
+    h->list[h->count] = NULL;
     return true;
 }
 
@@ -62,7 +67,7 @@ static void on_called(void *arg, const struct call_result *result)
 bool post_start(struct lane *lane)
 {
     struct delivery *d = lane->d;
-    struct head head = {0};
+    struct head head;
     if (!fill_head(&head, lane)) {
         return false;
     }

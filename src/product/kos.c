@@ -122,6 +122,14 @@ void kos_enter_state(struct kos_request *r, enum kos_state to)
     r->state = to;
 }
 
+/* What does not fit is cut. */
+static void copy_id(char *out, size_t size, const char *text)
+{
+    size_t len = text ? strnlen(text, size - 1) : 0;
+    memcpy(out, text ? text : "", len);
+    out[len] = '\0';
+}
+
 struct kos_request *kos_request_new(struct kos *k, enum kos_operation op, const char *line,
                                     const struct kos_caller *caller, void *arg)
 {
@@ -132,11 +140,10 @@ struct kos_request *kos_request_new(struct kos *k, enum kos_operation op, const 
     r->kos = k;
     r->op = op;
     r->arg = arg;
-    snprintf(r->line, sizeof r->line, "%s", line ? line : "");
-    snprintf(r->correlation_id, sizeof r->correlation_id, "%s", caller->correlation_id);
-    snprintf(r->traceparent, sizeof r->traceparent, "%s", caller->traceparent ? caller->traceparent : "");
-    snprintf(r->body_id, sizeof r->body_id, "%s",
-             caller->change_id ? caller->change_id : caller->correlation_id);
+    copy_id(r->line, sizeof r->line, line);
+    copy_id(r->correlation_id, sizeof r->correlation_id, caller->correlation_id);
+    copy_id(r->traceparent, sizeof r->traceparent, caller->traceparent);
+    copy_id(r->body_id, sizeof r->body_id, caller->change_id ? caller->change_id : caller->correlation_id);
     buf_init(&r->body, BODY_MAX);
     arena_init(&r->arena, NULL, 0, ANSWER_ARENA_MAX);
     r->next = k->requests;
@@ -169,13 +176,17 @@ void kos_request_free(struct kos_request *r)
     }
 }
 
+#define ID_HEADER    "X-Request-ID: "
+#define TRACE_HEADER "traceparent: "
+
 bool kos_send(struct kos_request *r, call_done done)
 {
     struct kos *k = r->kos;
-    char id[REQUEST_ID_MAX + 32], trace[TRACEPARENT_LEN + 32], child[TRACEPARENT_LEN + 1];
-    traceparent_child(*r->traceparent ? r->traceparent : NULL, strlen(r->traceparent), child);
-    snprintf(id, sizeof id, "X-Request-ID: %s", r->correlation_id);
-    snprintf(trace, sizeof trace, "traceparent: %s", child);
+    char id[sizeof ID_HEADER + REQUEST_ID_MAX] = ID_HEADER;
+    char trace[sizeof TRACE_HEADER + TRACEPARENT_LEN] = TRACE_HEADER;
+    memcpy(id + sizeof ID_HEADER - 1, r->correlation_id, strlen(r->correlation_id) + 1);
+    traceparent_child(*r->traceparent ? r->traceparent : NULL, strlen(r->traceparent),
+                      trace + sizeof TRACE_HEADER - 1);
     const char *const headers[] = {id,
                                    "X-Service-Name: product-change-service",
                                    trace,
