@@ -131,7 +131,9 @@ bool request_make_model(struct call_client *c)
 {
     bool ok = (c->model = curl_easy_init()) != NULL;
     set_of(c->model, CURLOPT_NOSIGNAL, 1L);
-    set_of(c->model, CURLOPT_PROXY, ""); /* never from the environment */
+    set_of(c->model, CURLOPT_PROXY, "");          /* never from the environment */
+    set_of(c->model, CURLOPT_PROXY_CAINFO, NULL); /* its authorities are copied twice a call */
+    set_of(c->model, CURLOPT_PROXY_CAPATH, NULL);
     set_of(c->model, CURLOPT_PROTOCOLS_STR, "http,https");
     set_of(c->model, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     set_of(c->model, CURLOPT_QUICK_EXIT,
