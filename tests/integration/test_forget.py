@@ -55,8 +55,9 @@ def in_redis(world, text):
     """Does any key or value of this world's Redis hold the text?"""
     cache = world.cache
     for key in cache.scan_iter():
-        value = cache.get(key) or b""
-        if text.encode() in key or text.encode() in value:
+        instances = cache.type(key) == b"zset"
+        values = cache.zrange(key, 0, -1) if instances else [cache.get(key) or b""]
+        if any(text.encode() in held for held in (key, *values)):
             return True
     return False
 
