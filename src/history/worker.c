@@ -25,7 +25,7 @@
 #define SETUP_NS             (10 * NS_PER_SEC)
 #define STATEMENT_TIMEOUT_MS 10000 /* the server's own limit; a little less than the batch's deadline */
 #define IDLE_NS              (30 * NS_PER_SEC) /* looks at the journal even without news */
-#define LINGER_NS            (20 * NS_PER_MS) /* gathers what comes close behind into one commit */
+#define LINGER_NS            (20 * NS_PER_MS)  /* gathers what comes close behind into one commit */
 
 static void wake_worker(void *arg)
 {

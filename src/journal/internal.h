@@ -108,7 +108,7 @@ struct journal {
     struct delta counts, delta;
     uint64_t commits, operations;
 
-    bool full; /* no intents: page budget or disk */
+    bool full;                       /* no intents: page budget or disk */
     int64_t room_bytes, room_frames; /* as measured last, and store.frames then */
     uint64_t disk_at;
     bool disk_ok;

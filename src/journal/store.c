@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_KIB  32768
+#define CACHE_KIB 32768
 /* A change touches some fifteen pages and fills a fraction of each: half of SQLite's 4096 halves what is summed up, copied
  * and written for each commit, and a change's longest row still fits into one. */
 #define PAGE_BYTES 2048

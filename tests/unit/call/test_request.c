@@ -243,6 +243,25 @@ START_TEST(bad_urls_are_not_kept)
 }
 END_TEST
 
+static void folded(struct peer *p)
+{
+    peer_says(p, p->server->requests % 2 ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+                                         : "HTTP/1.1 200 OK\r\n folded\r\nContent-Length: 2\r\n\r\n{}");
+}
+
+/* An answer that begins with a folded line does not go on with the last line of the answer before: a handle of 7.88 that
+ * is used again has that line in mind, after it has been freed. */
+START_TEST(no_line_of_the_answer_before)
+{
+    server_start(&server, folded);
+    struct call_request r = request_to("GET", "/");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(run(&r).error, CALL_OK);
+        ck_assert_int_eq(run(&r).error, CALL_PROTOCOL);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("call request");
@@ -255,6 +274,7 @@ int main(void)
     tcase_add_test(c, endpoints_are_each_calls_own);
     tcase_add_test(c, urls_are_each_calls_own);
     tcase_add_loop_test(c, bad_urls_are_not_kept, 0, 5);
+    tcase_add_test(c, no_line_of_the_answer_before);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

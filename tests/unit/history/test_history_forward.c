@@ -72,8 +72,8 @@ START_TEST(rows_that_come_one_by_one_share_transactions)
     }
     wait_number(ROWS, 60);
     int64_t turns = (int64_t)((clock_mono_ns() - began) / (20 * NS_PER_MS));
-    ck_assert_int_le(
-        number("SELECT count(DISTINCT xmin::text) FROM product_change.product_change_history"), turns + 2);
+    ck_assert_int_le(number("SELECT count(DISTINCT xmin::text) FROM product_change.product_change_history"),
+                     turns + 2);
 }
 END_TEST
 
