@@ -1,6 +1,7 @@
 /* buf.c - bounded growing buffer and JSON writers. */
 #include "pcs/core/buf.h"
 
+#include "core/json_plain.h"
 #include "pcs/core/clock.h"
 
 #include <stdarg.h>
@@ -13,7 +14,7 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){.max = max};
 }
 
-bool buf_room(struct buf *b, size_t extra)
+bool buf_grow(struct buf *b, size_t extra)
 {
     if (b->failed) {
         return false;
@@ -115,28 +116,31 @@ void buf_put_i64(struct buf *b, int64_t n)
     buf_put(b, p, (size_t)(digits + sizeof digits - p));
 }
 
+static bool continues(unsigned char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
 /* Length of the valid UTF-8 sequence at p (1..4), 0 when there is none (RFC 3629). */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     unsigned char c = p[0];
-    size_t n = c < 0x80                 ? 1
-               : c >= 0xC2 && c <= 0xDF ? 2
-               : c >= 0xE0 && c <= 0xEF ? 3
-               : c >= 0xF0 && c <= 0xF4 ? 4
-                                        : 0;
-    if (n == 0 || n > left) {
+    if (c < 0x80) {
+        return 1;
+    }
+    if (left < 2 || c < 0xC2 || c > 0xF4 || !continues(p[1])) {
         return 0;
     }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80) {
-            return 0;
-        }
+    if (c < 0xE0) {
+        return 2;
     }
-    if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-        (c == 0xF4 && p[1] > 0x8F)) {
+    if (left < 3 || !continues(p[2])) {
         return 0;
     }
-    return n;
+    if (c < 0xF0) {
+        return (c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) ? 0 : 3;
+    }
+    return left < 4 || !continues(p[3]) || (c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F) ? 0 : 4;
 }
 
 bool utf8_valid(const char *text, size_t len)
@@ -178,35 +182,20 @@ static void json_escape(struct buf *b, unsigned char c)
     }
 }
 
-/* Bytes of a string that stand for themselves: everything but controls, '"', '\\', DEL and what is not ASCII. */
-static size_t plain_run(const unsigned char *p, size_t left)
-{
-    size_t n = 0;
-    /* eight at a time: in each byte the top bit is set where the byte is not plain (a borrow may also mark a byte
-     * above one that is marked, which the loop below then finds to be plain) */
-    for (; left - n >= 8; n += 8) {
-        const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
-        uint64_t w;
-        memcpy(&w, p + n, sizeof w);
-        uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\', del = w ^ ones * 0x7F;
-        if (((w - ones * 0x20) | (quote - ones) | (back - ones) | (del - ones) | w) & tops) {
-            break;
-        }
-    }
-    while (n < left && p[n] >= 0x20 && p[n] < 0x7F && p[n] != '"' && p[n] != '\\') {
-        n++;
-    }
-    return n;
-}
-
 void buf_json_text(struct buf *b, const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + len, *run = p;
+    if (!buf_room(b, len + 2)) { /* what it takes at the least: nothing becomes shorter */
+        return;
+    }
     buf_putc(b, '"');
-    while ((p += plain_run(p, (size_t)(end - p))) < end) {
+    while ((p += json_plain(p, (size_t)(end - p))) < end) {
         size_t n = *p < 0x80 ? 0 : utf8_sequence(p, (size_t)(end - p));
         if (n) {
-            p += n;
+            do { /* one that is not ASCII has others beside it */
+                p += n;
+                n = p < end && *p >= 0x80 ? utf8_sequence(p, (size_t)(end - p)) : 0;
+            } while (n);
             continue;
         }
         buf_put(b, run, (size_t)(p - run));

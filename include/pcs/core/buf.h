@@ -31,13 +31,19 @@ static inline bool buf_ok(const struct buf *b)
  */
 char *buf_steal(struct buf *b, size_t *len);
 
-/* Makes room for extra bytes and a NUL. False: the sticky error. */
-bool buf_room(struct buf *b, size_t extra);
+/* buf_room() where there is not yet room: call that one. */
+bool buf_grow(struct buf *b, size_t extra);
 
-/* Inline: answers and log lines are written in many small pieces of a length known to the compiler. */
+/* Makes room for extra bytes and a NUL. False: the sticky error. Inline, as is buf_put(): answers and log lines are
+ * written in many small pieces of a length known to the compiler. */
+static inline bool buf_room(struct buf *b, size_t extra)
+{
+    return (!b->failed && extra < b->cap - b->len) || buf_grow(b, extra);
+}
+
 static inline void buf_put(struct buf *b, const void *data, size_t len)
 {
-    if ((b->failed || len >= b->cap - b->len) && !buf_room(b, len)) {
+    if (!buf_room(b, len)) {
         return;
     }
     if (len) {
