@@ -22,7 +22,9 @@
  *                     |          | told here                     settled              |     repeats) -> ORDER
  *                     '---------------------------------------------------------------'
  *
- * CLAIM asks Redis, too, so that HOLD mostly finds the answer there. Not drawn: CHECK -> OUTCOME (an accepted change fails when it is looked at again), LOAD -> LOAD (OUTAGE_MODE=hold:
+ * CLAIM asks Redis, too, so that HOLD mostly finds the answer there.
+ *
+ * Not drawn: CHECK -> OUTCOME (an accepted change fails when it is looked at again), LOAD -> LOAD (OUTAGE_MODE=hold:
  * on what is cached) and LOAD -> RETRY, NOTE -> RETRY (held), RETRY -> OUTCOME (expired), INTENT -> OUTCOME (told 503
  * meanwhile), SEND -> LOAD and SEND -> RETRY, REPEAT -> DOUBT, NOTE -> NOTE and OUTCOME -> OUTCOME (the journal could not
  * take it); and the ends of what somebody else has ended (SEND, OUTCOME, DOUBT -> END) or the process puts down (RETRY,
