@@ -1,11 +1,13 @@
 """Idempotency-Key (CONTRACT.md 1): replay, reuse, busy, through restarts."""
 
 import threading
+import time
 
 import pytest
 
 from harness import checks
 from harness.wait import until
+from harness.world import World
 
 ENV = {"LIMITS_RATE": 0}
 
@@ -128,6 +130,33 @@ def test_the_first_still_loading_is_change_in_progress_without_id(world, custome
     first.join(10)
     answers[0].expect(200)
     assert len(customer.orders()) == 1
+
+
+def test_whoever_is_not_the_first_leaves_nothing_of_the_line_in_redis(world, customer):
+    """The line's key is asked for while the journal is: what comes of it goes back when the journal says no."""
+    key = f"pcs:line:{customer.line}"
+    customer.api.change(customer.body(), Idempotency_Key="d").expect(200)
+    until(lambda: not world.cache.exists(key), 3, "the first one's")
+    for _ in range(5):  # a replay, and another body: the journal knows the key
+        customer.api.change(customer.body(), Idempotency_Key="d").expect(200)
+        customer.api.change(customer.body("LTE_SLIM"), Idempotency_Key="d").expect(422, "IDEMPOTENCY_KEY_REUSED")
+    until(lambda: not world.cache.exists(key), 3, "theirs")
+    assert len(customer.orders()) == 1
+
+
+def test_a_replay_does_not_wait_for_redis(session):
+    """What the journal says counts, and counts at once."""
+    w = World(session, env={**ENV, "REDIS_DEADLINE": "5s"}, own_redis=True)
+    try:
+        c = w.customer()
+        first = c.api.change(c.body(), Idempotency_Key="e").expect(200)
+        w.redis.pause()
+        began = time.monotonic()
+        again = c.api.change(c.body(), Idempotency_Key="e").expect(200)
+        assert again.data["requestId"] == first.data["requestId"] and time.monotonic() - began < 2
+    finally:
+        w.redis.resume()
+        w.close()
 
 
 def test_everything_else_leaves_the_key_free(world, customer, kos):
