@@ -81,7 +81,7 @@ static int victim(const char *path, int changes)
                                      .queue_max = 64,
                                      .group_max = 16,
                                      .retention_ms = 3650 * 86400000LL, /* T0 is long ago */
-                                     .key_ms = 24 * 3600000LL};
+                                     .key_ms = 3650 * 86400000LL};
     mailbox_init(&box, 1, NULL, NULL);
     journal = journal_open(&config, err, sizeof err);
     if (!journal) {
