@@ -5,8 +5,8 @@
 #include "pcs/core/clock.h"
 #include "pcs/core/failpoint.h"
 #include "pcs/core/log.h"
+#include "pcs/core/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,23 +156,23 @@ void tell_outage(struct change_service *svc, const struct change_record *record,
 
 void redis_key_line(char out[KEY_MAX], const char *line)
 {
-    snprintf(out, KEY_MAX, "pcs:line:%s", line);
+    text_join(out, KEY_MAX, "pcs:line:", line);
 }
 
 void redis_key_request(char out[KEY_MAX], const char *request_id)
 {
-    snprintf(out, KEY_MAX, "pcs:req:%s", request_id);
+    text_join(out, KEY_MAX, "pcs:req:", request_id);
 }
 
 void redis_key_idem(char out[KEY_MAX], const char *idem_key)
 {
-    snprintf(out, KEY_MAX, "pcs:idem:%s", idem_key);
+    text_join(out, KEY_MAX, "pcs:idem:", idem_key);
 }
 
 static void set_for_a_day(struct change_service *svc, const char *key, const char *value, size_t len)
 {
-    char ttl[24];
-    snprintf(ttl, sizeof ttl, "%lld", (long long)svc->config->shared_ttl_ms);
+    char room[TEXT_I64_SIZE];
+    const char *ttl = text_i64(room, svc->config->shared_ttl_ms);
     struct redis_arg args[] = {{"SET", 3}, {key, strlen(key)}, {value, len}, {"PX", 2}, {ttl, strlen(ttl)}};
     (void)redis_command(svc->redis, 0, NULL, NULL, args, 5);
 }

@@ -3,6 +3,7 @@
 
 #include "core/json_plain.h"
 #include "pcs/core/clock.h"
+#include "pcs/core/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,16 +105,9 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 void buf_put_i64(struct buf *b, int64_t n)
 {
-    char digits[24], *p = digits + sizeof digits;
-    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do {
-        *--p = (char)('0' + u % 10);
-        u /= 10;
-    } while (u);
-    if (n < 0) {
-        *--p = '-';
-    }
-    buf_put(b, p, (size_t)(digits + sizeof digits - p));
+    char room[TEXT_I64_SIZE];
+    const char *digits = text_i64(room, n);
+    buf_put(b, digits, (size_t)(room + sizeof room - 1 - digits));
 }
 
 static bool continues(unsigned char c)

@@ -4,55 +4,49 @@
 #include "pcs/core/failpoint.h"
 #include "pcs/core/id.h"
 #include "pcs/core/log.h"
+#include "pcs/core/text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define HEADER_MAX 200
 
 struct head {
-    char lines[8][HEADER_MAX]; /* what differs from event to event */
-    const char *list[9];       /* ended by NULL */
+    char lines[8][HEADER_MAX];
+    const char *list[9]; /* ended by NULL */
     size_t count;
 };
 
+/* name: with ": " behind it. */
 static void put_header(struct head *h, const char *name, const char *value)
 {
-    size_t name_len = strlen(name), value_len = strlen(value);
-    if (name_len + 2 + value_len < HEADER_MAX) {
-        char *line = h->lines[h->count];
-        memcpy(line, name, name_len);
-        memcpy(line + name_len, ": ", 2);
-        memcpy(line + name_len + 2, value, value_len + 1);
-        h->list[h->count++] = line;
+    if (text_join(h->lines[h->count], HEADER_MAX, name, value) < HEADER_MAX) {
+        h->list[h->count] = h->lines[h->count];
+        h->count++;
     }
 }
 
 static bool fill_head(struct head *h, struct lane *lane)
 {
-    char stamp[24], signature[SIGNATURE_LEN + 1], trace[TRACEPARENT_LEN + 1];
+    char room[TEXT_I64_SIZE], signature[SIGNATURE_LEN + 1], trace[TRACEPARENT_LEN + 1];
     int64_t now = clock_wall_ms() / 1000;
-    h->count = 0;
-    snprintf(stamp, sizeof stamp, "%lld", (long long)now);
-    h->list[h->count++] = "Content-Type: application/json";
-    h->list[h->count++] = "X-Service-Name: product-change-service";
-    put_header(h, "webhook-id", lane->event_id);
-    put_header(h, "webhook-timestamp", stamp);
+    put_header(h, "Content-Type: ", "application/json");
+    put_header(h, "X-Service-Name: ", "product-change-service");
+    put_header(h, "webhook-id: ", lane->event_id);
+    put_header(h, "webhook-timestamp: ", text_i64(room, now));
     if (lane->d->signer) {
         if (!signer_sign(lane->d->signer, lane->event_id, now, lane->body, lane->body_len, signature)) {
             return false;
         }
-        put_header(h, "webhook-signature", signature);
+        put_header(h, "webhook-signature: ", signature);
     }
     /* the ids come from our own journal; what does not look like one is not put into a header */
     if (lane->request_id && request_id_valid(lane->request_id, strlen(lane->request_id))) {
-        put_header(h, "X-Request-ID", lane->request_id);
+        put_header(h, "X-Request-ID: ", lane->request_id);
     }
     if (lane->traceparent) {
         traceparent_child(lane->traceparent, strlen(lane->traceparent), trace);
-        put_header(h, "traceparent", trace);
+        put_header(h, "traceparent: ", trace);
     }
-    h->list[h->count] = NULL;
     return true;
 }
 
@@ -67,7 +61,7 @@ static void on_called(void *arg, const struct call_result *result)
 bool post_start(struct lane *lane)
 {
     struct delivery *d = lane->d;
-    struct head head;
+    struct head head = {0};
     if (!fill_head(&head, lane)) {
         return false;
     }

@@ -1,16 +1,17 @@
 /* cached.c - a cached customer as support sees it. */
 #include "pcs/product/cached.h"
 
+#include "pcs/core/text.h"
+
 #include "product/store_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define LEASE_WORD "lease:"
 
 void cached_customer_key(char out[CACHED_KEY_MAX], const char *line)
 {
-    snprintf(out, CACHED_KEY_MAX, CUSTOMER_KEY "%s", line);
+    text_join(out, CACHED_KEY_MAX, CUSTOMER_KEY, line);
 }
 
 const char *cached_kind_name(enum cached_kind k)

@@ -2,6 +2,7 @@
 #include "product/kos_internal.h"
 
 #include "pcs/core/log.h"
+#include "pcs/core/text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -122,14 +123,6 @@ void kos_enter_state(struct kos_request *r, enum kos_state to)
     r->state = to;
 }
 
-/* What does not fit is cut. */
-static void copy_id(char *out, size_t size, const char *text)
-{
-    size_t len = text ? strnlen(text, size - 1) : 0;
-    memcpy(out, text ? text : "", len);
-    out[len] = '\0';
-}
-
 struct kos_request *kos_request_new(struct kos *k, enum kos_operation op, const char *line,
                                     const struct kos_caller *caller, void *arg)
 {
@@ -140,10 +133,10 @@ struct kos_request *kos_request_new(struct kos *k, enum kos_operation op, const 
     r->kos = k;
     r->op = op;
     r->arg = arg;
-    copy_id(r->line, sizeof r->line, line);
-    copy_id(r->correlation_id, sizeof r->correlation_id, caller->correlation_id);
-    copy_id(r->traceparent, sizeof r->traceparent, caller->traceparent);
-    copy_id(r->body_id, sizeof r->body_id, caller->change_id ? caller->change_id : caller->correlation_id);
+    text_copy(r->line, sizeof r->line, line ? line : "");
+    text_copy(r->correlation_id, sizeof r->correlation_id, caller->correlation_id);
+    text_copy(r->traceparent, sizeof r->traceparent, caller->traceparent ? caller->traceparent : "");
+    text_copy(r->body_id, sizeof r->body_id, caller->change_id ? caller->change_id : caller->correlation_id);
     buf_init(&r->body, BODY_MAX);
     arena_init(&r->arena, NULL, 0, ANSWER_ARENA_MAX);
     r->next = k->requests;
@@ -176,17 +169,13 @@ void kos_request_free(struct kos_request *r)
     }
 }
 
-#define ID_HEADER    "X-Request-ID: "
-#define TRACE_HEADER "traceparent: "
-
 bool kos_send(struct kos_request *r, call_done done)
 {
     struct kos *k = r->kos;
-    char id[sizeof ID_HEADER + REQUEST_ID_MAX] = ID_HEADER;
-    char trace[sizeof TRACE_HEADER + TRACEPARENT_LEN] = TRACE_HEADER;
-    memcpy(id + sizeof ID_HEADER - 1, r->correlation_id, strlen(r->correlation_id) + 1);
-    traceparent_child(*r->traceparent ? r->traceparent : NULL, strlen(r->traceparent),
-                      trace + sizeof TRACE_HEADER - 1);
+    char id[REQUEST_ID_MAX + 32], trace[TRACEPARENT_LEN + 32], child[TRACEPARENT_LEN + 1];
+    traceparent_child(*r->traceparent ? r->traceparent : NULL, strlen(r->traceparent), child);
+    text_join(id, sizeof id, "X-Request-ID: ", r->correlation_id);
+    text_join(trace, sizeof trace, "traceparent: ", child);
     const char *const headers[] = {id,
                                    "X-Service-Name: product-change-service",
                                    trace,
@@ -246,7 +235,7 @@ void kos_account(struct kos_request *r, const struct call_result *result, const 
                                 .breaker_state = breaker_state_name(breaker.state),
                                 .milliseconds = (int64_t)(elapsed / NS_PER_MS)};
     n->at = clock_wall_ms() - n->milliseconds;
-    snprintf(n->result_code, sizeof n->result_code, "%s", v->code);
+    text_copy(n->result_code, sizeof n->result_code, v->code);
     if (counts_as_failed(v->outcome)) {
         log_call(r, n, result, v, elapsed);
     }

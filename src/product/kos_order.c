@@ -3,7 +3,8 @@
  *   kos_change -> CALLING -> told: APPLIED | REFUSED | NOT_SENT | IN_DOUBT */
 #include "product/kos_internal.h"
 
-#include <stdio.h>
+#include "pcs/core/text.h"
+
 #include <string.h>
 
 static void tell(struct kos_request *r, const struct kos_change_answer *a)
@@ -46,7 +47,7 @@ struct kos_request *kos_change(struct kos *k, struct gate_pass *pass, const char
     r->order_done = done;
     r->pass = pass;
     r->deadline_ns = clock_mono_ns() + (uint64_t)k->config->change_deadline_ms * NS_PER_MS;
-    snprintf(r->target, sizeof r->target, "%s", target_code);
+    text_copy(r->target, sizeof r->target, target_code);
     buf_json_open(&r->body, NULL, '{');
     buf_json_str(&r->body, "lineNumber", line);
     buf_json_str(&r->body, "currentProductCode", current_code);

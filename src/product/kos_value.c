@@ -2,6 +2,7 @@
 #include "product/kos_value.h"
 
 #include "pcs/core/clock.h"
+#include "pcs/core/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -67,9 +68,8 @@ const char *kos_text(struct kos_reader *in, const cJSON *object, const char *nam
         return kept(in, item->valuestring);
     }
     if (json_number_int(item, &number)) {
-        char text[24];
-        snprintf(text, sizeof text, "%lld", (long long)number);
-        return kept(in, text);
+        char room[TEXT_I64_SIZE];
+        return kept(in, text_i64(room, number));
     }
     return NULL;
 }
@@ -96,7 +96,7 @@ bool kos_code(const cJSON *object, const char *name, char code[KOS_CODE_MAX + 1]
         *given = item != NULL;
     }
     if (cJSON_IsString(item)) {
-        snprintf(code, KOS_CODE_MAX + 1, "%s", item->valuestring);
+        text_copy(code, KOS_CODE_MAX + 1, item->valuestring);
         make_presentable(code);
         return true;
     }
@@ -163,7 +163,12 @@ bool kos_fee(const cJSON *object, const char *name, int64_t *won)
 /* At most three decimals, none that are zero: 1.5, 100. */
 static const char *number_text(struct kos_reader *in, double value, const char *unit)
 {
-    char text[64];
+    char text[64], room[TEXT_I64_SIZE];
+    int64_t whole = (int64_t)value; /* it is at most ALLOWANCE_MAX */
+    if ((double)whole == value) {   /* nearly always */
+        text_join(text, sizeof text, text_i64(room, whole), unit);
+        return kept(in, text);
+    }
     int n = snprintf(text, sizeof text, "%.3f", value);
     while (text[n - 1] == '0') {
         n--;

@@ -1,6 +1,8 @@
 /* store.c - the store's life, its loads, and invalidation. */
 #include "product/store_internal.h"
 
+#include "pcs/core/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +146,7 @@ struct store_drop *store_invalidate(struct store *s, const char *line, store_dro
         return NULL;
     }
     *drop = (struct store_drop){.done = done, .arg = arg};
-    snprintf(key, sizeof key, CUSTOMER_KEY "%s", line);
+    text_join(key, sizeof key, CUSTOMER_KEY, line);
     drop->call = lease_drop(s->redis, key, on_dropped, drop);
     if (!drop->call) {
         free(drop);

@@ -5,7 +5,8 @@
  * starts a flight of its own (DESIGN.md, The cache). */
 #include "product/store_internal.h"
 
-#include <stdio.h>
+#include "pcs/core/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,13 +43,13 @@ struct flight *flight_new(struct store_load *first, const char *token, bool shar
     f->asked_at = clock_wall_ms();
     f->answer = STORE_UNAVAILABLE;
     f->reason = "not answered";
-    snprintf(f->token, sizeof f->token, "%s", token);
-    snprintf(f->line, sizeof f->line, "%s", first->line);
+    text_copy(f->token, sizeof f->token, token);
+    text_copy(f->line, sizeof f->line, first->line);
     f->generation = line_generation(f->line);
-    snprintf(f->correlation_id, sizeof f->correlation_id, "%s", first->caller.correlation_id);
-    snprintf(f->traceparent, sizeof f->traceparent, "%s",
-             first->caller.traceparent ? first->caller.traceparent : "");
-    snprintf(f->change_id, sizeof f->change_id, "%s", first->caller.change_id ? first->caller.change_id : "");
+    text_copy(f->correlation_id, sizeof f->correlation_id, first->caller.correlation_id);
+    text_copy(f->traceparent, sizeof f->traceparent,
+              first->caller.traceparent ? first->caller.traceparent : "");
+    text_copy(f->change_id, sizeof f->change_id, first->caller.change_id ? first->caller.change_id : "");
     arena_init(&f->arena, NULL, 0, CUSTOMER_ARENA_MAX);
     TAILQ_INIT(&f->waiters);
     LIST_INSERT_HEAD(&s->flights, f, all);

@@ -10,6 +10,7 @@
 #include "pcs/redis/lease.h"
 
 #include "pcs/core/id.h"
+#include "pcs/core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,9 +179,9 @@ struct lease_lookup *lease_get(struct redis_link *link, const char *key, size_t 
     memcpy(l->key, key, key_len + 1);
     if (head_only) {
         /* one byte more than a lease, so that a lease can be told from a value that begins like one */
-        char last[24];
-        snprintf(last, sizeof last, "%zu",
-                 head_only > LEASE_TOKEN_LEN ? head_only - 1 : (size_t)LEASE_TOKEN_LEN);
+        char room[TEXT_I64_SIZE];
+        const char *last =
+            text_i64(room, head_only > LEASE_TOKEN_LEN ? (int64_t)head_only - 1 : LEASE_TOKEN_LEN);
         struct redis_arg args[] = {literal("GETRANGE"), {key, key_len}, literal("0"), text(last)};
         l->call = redis_command(link, 0, on_found, l, args, 4);
     } else {
@@ -207,8 +208,8 @@ void lease_cancel(struct lease_lookup *l)
 struct redis_call *lease_fill(struct redis_link *link, const char *key, const char *token, size_t token_len,
                               const char *value, size_t len, int64_t ttl_ms, redis_done done, void *arg)
 {
-    char ms[24];
-    snprintf(ms, sizeof ms, "%lld", (long long)ttl_ms);
+    char room[TEXT_I64_SIZE];
+    const char *ms = text_i64(room, ttl_ms);
     struct redis_arg args[] = {literal("EVAL"),
                                {fill_script, sizeof fill_script - 1},
                                literal("1"),
@@ -242,8 +243,8 @@ struct redis_call *lease_drop(struct redis_link *link, const char *key, redis_do
 static struct redis_call *hold_script(struct redis_link *link, const char *script, const char *key,
                                       const char *holder, int64_t ttl_ms, redis_done done, void *arg)
 {
-    char ms[24];
-    snprintf(ms, sizeof ms, "%lld", (long long)ttl_ms);
+    char room[TEXT_I64_SIZE];
+    const char *ms = text_i64(room, ttl_ms);
     struct redis_arg args[] = {literal("EVAL"), text(script), literal("1"),
                                text(key),       text(holder), text(ms)};
     return redis_command(link, 0, done, arg, args, sizeof args / sizeof args[0]);

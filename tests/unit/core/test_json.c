@@ -223,6 +223,35 @@ START_TEST(tells_where_it_went_wrong)
 }
 END_TEST
 
+/* Strings are looked through eight bytes at a time: every byte, at every place of such a word. */
+START_TEST(every_byte_of_a_string)
+{
+    struct json_error error;
+    char text[24];
+
+    for (int c = 1; c < 256; c++) {
+        for (size_t len = 1; len <= 18; len++) {
+            for (size_t at = 0; at < len; at++) {
+                char *exact = malloc(len + 2);
+                ck_assert_ptr_nonnull(exact);
+                memset(text, 'a', sizeof text);
+                text[0] = text[len + 1] = '"';
+                text[1 + at] = (char)c;
+                memcpy(exact, text, len + 2);
+                bool ok = json_check(exact, len + 2, &limits, &error);
+                ck_assert_msg(ok == (c >= 0x20 && c < 0x80 && c != '"' && c != '\\'),
+                              "byte %02x at %zu of %zu", c, at, len);
+                if (c < 0x20 || c >= 0x80)
+                    ck_assert_uint_eq(error.offset, 1 + at);
+                else if (c == '"')
+                    ck_assert_uint_eq(error.offset, 2 + at);
+                free(exact);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(keeps_its_limits)
 {
     struct json_limits small = {.max_bytes = 20, .max_depth = 2, .max_members = 2};
@@ -396,6 +425,7 @@ int main(void)
     tcase_add_loop_test(tc, refuses_what_rfc8259_forbids, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tc, refuses_every_prefix);
     tcase_add_test(tc, tells_where_it_went_wrong);
+    tcase_add_test(tc, every_byte_of_a_string);
     tcase_add_test(tc, keeps_its_limits);
     tcase_add_test(tc, depth_is_bounded_whatever_is_asked);
     tcase_add_test(tc, big_objects_are_not_quadratic);
