@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SHARED_VALUE_MAX 65536
+#define TELL_MEMORY      512 /* an id and what belongs to it: most need no more */
 
 struct tell {
     struct journal_op op;
@@ -18,7 +19,9 @@ struct tell {
     struct change_service *svc;
     bool outage;
     struct journal_event event;
+    /* not cleared: */
     struct journal_call calls[CHANGE_NOTES_MAX];
+    char memory[TELL_MEMORY];
 };
 
 static void tell_free(struct tell *t)
@@ -44,11 +47,12 @@ static void on_told(struct journal_op *op)
 
 static struct tell *tell_new(struct change_service *svc, enum journal_verb verb)
 {
-    struct tell *t = calloc(1, sizeof *t);
+    struct tell *t = malloc(sizeof *t);
     if (t) {
+        memset(t, 0, offsetof(struct tell, calls));
         t->svc = svc;
         svc->tells++;
-        arena_init(&t->arena, NULL, 0, CHANGE_MEMORY_MAX);
+        arena_init(&t->arena, t->memory, sizeof t->memory, CHANGE_MEMORY_MAX);
         journal_op_init(&t->op, svc->journal, verb, &svc->reactor->inbox, on_told, t);
     }
     return t;
