@@ -1,6 +1,6 @@
 /* Outgoing calls against servers that misbehave: each ends once, by its deadline, with an exact account of
  * how far it went (CONTRACT.md 2, Order: not sent is 503, everything unclear is in doubt). */
-#include "unit/call/rig.h"
+#include "unit/call/client_rig.h"
 
 #include <dlfcn.h>
 #include <netdb.h>
@@ -19,57 +19,6 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     }
     int rc = real("127.0.0.2", service, hints, out);
     return rc ? rc : real("127.0.0.1", service, hints, &(*out)->ai_next);
-}
-
-static struct server server;
-static struct call_client *client;
-
-static void setup(void)
-{
-    char err[128];
-    rig_setup();
-    client = call_client_create(&reactor, 50, err, sizeof err);
-    ck_assert_msg(client != NULL, "%s", err);
-}
-
-static void teardown(void)
-{
-    if (client) {
-        call_client_destroy(client);
-    }
-    if (server.listener.data) {
-        server_stop(&server);
-    }
-    rig_teardown();
-    server.listener.data = NULL;
-}
-
-struct outcome {
-    unsigned count;
-    enum call_reach reach;
-    enum call_error error;
-    int status;
-    size_t len;
-    char body[256], type[64], reason[256];
-    int64_t retry_after_s;
-    uint64_t elapsed_ms;
-};
-
-static void on_done(void *arg, const struct call_result *r)
-{
-    struct outcome *o = arg;
-    o->count++;
-    o->reach = r->reach;
-    o->error = r->error;
-    o->status = r->status;
-    o->len = r->len;
-    snprintf(o->body, sizeof o->body, "%.*s", (int)r->len, r->body);
-    snprintf(o->type, sizeof o->type, "%s", r->content_type);
-    snprintf(o->reason, sizeof o->reason, "%s", r->reason);
-    o->retry_after_s = r->retry_after_s;
-    o->elapsed_ms = r->elapsed_ns / NS_PER_MS;
-    ck_assert((r->status != 0) == (r->reach == CALL_ANSWERED));
-    ck_assert((r->error == CALL_OK) == (r->reach == CALL_ANSWERED));
 }
 
 static char url[128];
@@ -91,16 +40,6 @@ static struct call_request order_to(int port)
     r.body_len = strlen(r.body);
     r.once = true;
     return r;
-}
-
-static struct outcome run(const struct call_request *request)
-{
-    struct outcome o = {0};
-    ck_assert_ptr_nonnull(call_start(client, request, on_done, &o));
-    ck_assert_uint_eq(o.count, 0); /* never before the call returned */
-    ck_assert(rig_until(o.count, 5000));
-    ck_assert_uint_eq(call_client_in_flight(client), 0);
-    return o;
 }
 
 static void ok(struct peer *p)

@@ -1,43 +1,6 @@
 /* Kept connections that were not left in peace: on one that has said something, or ended, since its last answer nothing
  * is written, and what it said is nobody's answer (CONTRACT.md 2, Order). curl 7.88 sees only that it ended. */
-#include "unit/call/rig.h"
-
-static struct server server;
-static struct call_client *client;
-
-static void setup(void)
-{
-    char err[128];
-    rig_setup();
-    client = call_client_create(&reactor, 50, err, sizeof err);
-    ck_assert_msg(client != NULL, "%s", err);
-}
-
-static void teardown(void)
-{
-    call_client_destroy(client);
-    server_stop(&server);
-    rig_teardown();
-}
-
-struct outcome {
-    unsigned count;
-    enum call_reach reach;
-    enum call_error error;
-    int status;
-    char body[64], reason[256];
-};
-
-static void on_done(void *arg, const struct call_result *r)
-{
-    struct outcome *o = arg;
-    o->count++;
-    o->reach = r->reach;
-    o->error = r->error;
-    o->status = r->status;
-    snprintf(o->body, sizeof o->body, "%.*s", (int)r->len, r->body);
-    snprintf(o->reason, sizeof o->reason, "%s", r->reason);
-}
+#include "unit/call/client_rig.h"
 
 static struct call_request request_to(bool order)
 {
@@ -53,14 +16,10 @@ static struct call_request request_to(bool order)
                                  .max_answer = 1000};
 }
 
-static struct outcome run(bool order)
+static struct outcome call(bool order)
 {
     struct call_request r = request_to(order);
-    struct outcome o = {0};
-    ck_assert_ptr_nonnull(call_start(client, &r, on_done, &o));
-    ck_assert(rig_until(o.count, 5000));
-    ck_assert_uint_eq(call_client_in_flight(client), 0);
-    return o;
+    return run(&r);
 }
 
 static void numbered(struct peer *p)
@@ -81,10 +40,10 @@ START_TEST(unasked_bytes)
 {
     server_start(&server, numbered);
     for (int order = 0; order < 2; order++) {
-        ck_assert_str_eq(run(order).body, order ? "3" : "1");
+        ck_assert_str_eq(call(order).body, order ? "3" : "1");
         peer_says(server.peers, unasked[_i]);
         rig_run(20);
-        struct outcome o = run(order);
+        struct outcome o = call(order);
         ck_assert_msg(o.reach == CALL_ANSWERED && o.status == 200, "%d %s", o.status, o.reason);
         ck_assert_str_eq(o.body, order ? "4" : "2");
     }
@@ -122,11 +81,11 @@ END_TEST
 START_TEST(nobody_there_any_more)
 {
     server_start(&server, numbered);
-    run(true);
+    call(true);
     peer_says(server.peers, unasked[0]);
     uv_close((uv_handle_t *)&server.listener, NULL);
     rig_run(20);
-    struct outcome o = run(true);
+    struct outcome o = call(true);
     ck_assert_int_eq(o.reach, CALL_NOT_SENT);
     ck_assert_int_eq(o.error, CALL_REFUSED);
     ck_assert_uint_eq(server.requests, 1);

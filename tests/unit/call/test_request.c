@@ -1,47 +1,10 @@
 /* What is written, and that no call has anything of the one before it: the calls of a client share a model, parsed URLs,
  * buffers and connections. */
-#include "unit/call/rig.h"
+#include "unit/call/client_rig.h"
 
 #define AGENT "User-Agent: product-change-service/" PCS_VERSION "\r\n"
 
-static struct server server;
-static struct call_client *client;
 static char url[128];
-
-static void setup(void)
-{
-    char err[128];
-    rig_setup();
-    client = call_client_create(&reactor, 50, err, sizeof err);
-    ck_assert_msg(client != NULL, "%s", err);
-}
-
-static void teardown(void)
-{
-    call_client_destroy(client);
-    server_stop(&server);
-    rig_teardown();
-}
-
-struct outcome {
-    unsigned count;
-    enum call_error error;
-    int status;
-    size_t len;
-    char reason[256];
-    uint64_t elapsed_ms;
-};
-
-static void on_done(void *arg, const struct call_result *r)
-{
-    struct outcome *o = arg;
-    *o = (struct outcome){.count = o->count + 1,
-                          .error = r->error,
-                          .status = r->status,
-                          .len = r->len,
-                          .elapsed_ms = r->elapsed_ns / NS_PER_MS};
-    snprintf(o->reason, sizeof o->reason, "%s", r->reason);
-}
 
 static struct call_request request_to(const char *method, const char *path)
 {
@@ -51,14 +14,6 @@ static struct call_request request_to(const char *method, const char *path)
                                  .deadline_ns = clock_mono_ns() + 2 * NS_PER_SEC,
                                  .connect_timeout_ms = 1000,
                                  .max_answer = 1000};
-}
-
-static struct outcome run(const struct call_request *request)
-{
-    struct outcome o = {0};
-    ck_assert_ptr_nonnull(call_start(client, request, on_done, &o));
-    ck_assert(rig_until(o.count, 5000));
-    return o;
 }
 
 /* The request that came is this one, to the last byte; %HOST stands for the server's address. */
