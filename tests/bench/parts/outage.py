@@ -5,6 +5,7 @@ import json
 import os
 import time
 
+from harness.wait import until
 from lib import cpu, load
 from lib.rig import pick
 from lib.table import median, num
@@ -60,18 +61,17 @@ def hung(bench, rig, service, lines, count, requests, rate):
                     f"{queued} in the queue, the other half on single-flight")
 
 
-def service_time(service, since, status):
-    """Of the answers with that status, from the access log: (p50, p99) in µs."""
+def service_times(service, since, status):
+    """Of the answers with that status, from the access log, in µs, sorted."""
     times = []
     with open(service.process.log_path, encoding="utf-8") as f:
         f.seek(since)
         for text in f:
-            if '"http.request"' in text:
+            if '"http.request"' in text and text.endswith("\n"):
                 event = json.loads(text)
                 if event["status"] == status:
                     times.append(event["milliseconds"] * 1000)
-    times.sort()
-    return times[len(times) // 2], times[int(len(times) * 0.99)], len(times)
+    return sorted(times)
 
 
 def fail_fast(bench, rig, service, first, report):
@@ -87,9 +87,9 @@ def fail_fast(bench, rig, service, first, report):
         result = load.run(bench.build, requests, service.port, expect="503", connections=16, rate=bench.size(1000, 200),
                           total=count, seconds=30)
         used = cpu.total(cpu.since(before, service.cpu())) / result["answers"]
-        time.sleep(0.2)  # the last lines of the log
-        p50, p99, n = service_time(service, since, 503)
-        rows.append((what, n, p50, p99, used))
+        until(lambda: len(service_times(service, since, 503)) >= result["answers"], 10, "the last lines of the log", 0.1)
+        times = service_times(service, since, 503)
+        rows.append((what, len(times), times[len(times) // 2], times[int(len(times) * 0.99)], used))
     report.table(("breaker open", "503", "service time p50 µs", "p99 µs", "CPU µs"), rows)
     report.note("Service time: from the complete head to the answer handed to the kernel, as in the access log "
                 "(`milliseconds`). A read that is not cached asks Redis first; a refused change is also recorded afterwards.")
