@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* jemalloc's settings, which it reads before main(). What a flood of connections took is given back some seconds after it
+ * is over, by a thread of jemalloc's own: the C library's malloc would keep it. Without jemalloc (a sanitizer's build) nobody
+ * reads this. */
+extern const char *malloc_conf;
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0";
+
 enum {
     OPT_CONFIG = 256,
     OPT_CHECK,

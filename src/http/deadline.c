@@ -11,18 +11,10 @@
  *   IDLE   from there to the next request line */
 #include "http/internal.h"
 
-#include "pcs/core/clock.h"
-#include "pcs/core/log.h"
-
-#include <malloc.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #define SWEEP_MIN_MS 5
 #define SWEEP_MAX_MS 1000
-#define FLOOD        250 /* connections of one server that are worth tidying up after */
-#define CALM         3 /* sweeps: the library frees a connection some turns after it has told us of its end */
 
 static void list_remove(struct deadline_list *list, struct conn *c)
 {
@@ -102,44 +94,10 @@ static void expire(struct conn *c)
     shutdown(c->fd, SHUT_RD);
 }
 
-/* ---- memory after a flood ---- */
-
-static atomic_flag trimming = ATOMIC_FLAG_INIT;
-
-static void *trim(void *unused)
-{
-    uint64_t began = clock_mono_ns();
-    malloc_trim(0);
-    log_info("http.memory_given_back", log_ms("milliseconds", clock_mono_ns() - began));
-    atomic_flag_clear(&trimming);
-    return unused;
-}
-
-/* The allocator would keep what 10 000 connections took, in pieces of 8 KiB that it does not give back by itself. That takes
- * tens of milliseconds, so a thread of its own does it; a reactor that allocates meanwhile waits for its own arena only. */
-static void give_memory_back(struct http_server *s)
-{
-    size_t open = s->limits.open;
-    pthread_t thread;
-    bool over = s->most_open >= FLOOD && open <= s->most_open / 4;
-    s->calm = over ? s->calm + 1 : 0;
-    if (s->calm < CALM || atomic_flag_test_and_set(&trimming)) {
-        return; /* another server's: at the next sweep */
-    }
-    s->calm = 0;
-    if (pthread_create(&thread, NULL, trim, NULL) == 0) {
-        pthread_detach(thread);
-        s->most_open = open;
-    } else {
-        atomic_flag_clear(&trimming);
-    }
-}
-
 void deadline_sweep(uv_timer_t *timer)
 {
     struct http_server *s = timer->data;
     uint64_t now = uv_now(timer->loop);
-    give_memory_back(s);
     linger_sweep(s, now);
     for (int i = DEADLINE_NONE + 1; i < DEADLINE_COUNT; i++) {
         while (s->waiting[i].head && s->waiting[i].head->deadline_ms <= now) {

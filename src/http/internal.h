@@ -134,8 +134,6 @@ struct http_server {
     struct linger_socket *lingers, **linger_tail; /* linger.c */
     size_t linger_count;
     size_t accepted;    /* connections so far */
-    size_t most_open;   /* at a time, since memory was given back (deadline.c) */
-    unsigned calm;      /* sweeps since a flood was over */
     size_t series_base; /* metrics: index of routes[0] */
     uint64_t library_log_second;
     bool page_about_length; /* the last thing that libmicrohttpd logged was such a page of its own */

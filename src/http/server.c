@@ -95,9 +95,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             watch_add(c);
         }
         s->accepted++;
-        if (++s->limits.open > s->most_open) {
-            s->most_open = s->limits.open;
-        }
+        s->limits.open++;
         metrics_connections(1);
         if (c) {
             info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
