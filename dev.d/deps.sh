@@ -2,7 +2,7 @@
 # Installing them here never starts a service, enables one, or makes a PostgreSQL cluster: the stack runs its own.
 
 DEPS_BUILD='build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev libhiredis-dev libuv1-dev libpq-dev
-    libcjson-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev libjemalloc-dev
+    libcjson-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev libdeflate-dev libjemalloc-dev
     uthash-dev check'
 DEPS_RUN='redis-server redis-tools postgresql postgresql-client nginx-light curl jq openssl ca-certificates procps'
 DEPS_CHECK='clang clang-format clang-tidy libclang-rt-14-dev cppcheck llvm valgrind wrk git docker-compose'

@@ -4,9 +4,9 @@
 #include "pcs/core/buf.h"
 #include "pcs/core/id.h"
 
+#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #define MAGIC_LEN    6
 #define FILLED_AT    (ENTRY_TOKEN_LEN + 1)
@@ -75,8 +75,8 @@ bool entry_head_read(const char *value, size_t len, enum entry_kind kind, struct
 
 static uint32_t checksum(const char *value, size_t len)
 {
-    uLong crc = crc32_z(0, (const Bytef *)value, CRC_AT);
-    return (uint32_t)crc32_z(crc, (const Bytef *)value + ENTRY_HEAD_LEN, len - ENTRY_HEAD_LEN);
+    uint32_t crc = libdeflate_crc32(0, value, CRC_AT);
+    return libdeflate_crc32(crc, value + ENTRY_HEAD_LEN, len - ENTRY_HEAD_LEN);
 }
 
 static bool entry_whole(const char *value, size_t len, enum entry_kind kind, struct entry_head *head)

@@ -4,7 +4,7 @@
 
 #include "product/entry.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 #define LINE   "01012345678"
 #define CRC_AT (ENTRY_HEAD_LEN - 9)
@@ -30,8 +30,8 @@ static void repair(char *value, size_t len, char kind)
     size_t rest = len - ENTRY_HEAD_LEN, json = head.json_len % (rest + 1);
     snprintf(numbers, sizeof numbers, "%08zu %08zu", rest - json, json);
     memcpy(value + CRC_AT - 18, numbers, 17);
-    uLong crc = crc32_z(0, (const Bytef *)value, CRC_AT);
-    crc = crc32_z(crc, (const Bytef *)value + ENTRY_HEAD_LEN, rest);
+    uint32_t crc = libdeflate_crc32(0, value, CRC_AT);
+    crc = libdeflate_crc32(crc, value + ENTRY_HEAD_LEN, rest);
     snprintf(numbers, sizeof numbers, "%08x", (unsigned)crc);
     memcpy(value + CRC_AT, numbers, 8);
 }

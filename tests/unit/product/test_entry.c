@@ -94,6 +94,33 @@ START_TEST(customer_without_product)
 END_TEST
 
 /* Two fills of the same data are told apart: the token is what a refresh compares */
+static uint32_t crc32_by_bits(uint32_t crc, const char *data, size_t len)
+{
+    crc = ~crc;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= (unsigned char)data[i];
+        for (int bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (UINT32_C(0xEDB88320) & -(crc & 1));
+        }
+    }
+    return ~crc;
+}
+
+/* An entry is read by other versions too: the checksum is the CRC-32 of zlib and PNG, whoever computes it. */
+START_TEST(checksum_is_crc32)
+{
+    struct buf b = written(&full);
+    size_t at = ENTRY_HEAD_LEN - 9;
+    char expected[9];
+    uint32_t crc = crc32_by_bits(0, b.data, at);
+    crc = crc32_by_bits(crc, b.data + ENTRY_HEAD_LEN, b.len - ENTRY_HEAD_LEN);
+    ck_assert_uint_eq(crc32_by_bits(0, "123456789", 9), 0xCBF43926);
+    snprintf(expected, sizeof expected, "%08x", crc);
+    ck_assert_msg(memcmp(b.data + at, expected, 8) == 0, "%.8s instead of %s", b.data + at, expected);
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(tokens_are_unique)
 {
     struct buf a = written(&full), b = written(&full);
@@ -266,6 +293,7 @@ int main(void)
     TCase *t = tcase_create("entry");
     tcase_add_test(t, customer_round_trip);
     tcase_add_test(t, customer_without_product);
+    tcase_add_test(t, checksum_is_crc32);
     tcase_add_test(t, tokens_are_unique);
     tcase_add_test(t, customer_corrupted);
     tcase_add_test(t, customer_cut);
