@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- histogram.c: microseconds in log-linear buckets, 1/64 exact ---- */
+/* ---- histogram.c: microseconds in log-linear buckets, 1/1024 exact ---- */
 
-#define HISTOGRAM_BUCKETS 2048
+#define HISTOGRAM_BUCKETS 32768 /* up to 36 minutes */
 
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS];
