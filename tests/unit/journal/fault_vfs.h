@@ -11,7 +11,8 @@
 static atomic_bool fault_sync;            /* every sync of the log fails */
 static atomic_bool fault_full;            /* every write to the log fails ... */
 static const char *fault_full_while_path; /* ... while this file exists (NULL: always) */
-static atomic_int fault_syncs;            /* syncs of the log that succeeded */
+static atomic_bool fault_slow;            /* a sync of the log takes until this is false */
+static atomic_int fault_syncs;            /* syncs of the log that did not fail, begun ones too */
 
 struct fault_file {
     sqlite3_file base;
@@ -51,6 +52,9 @@ static int fault_do_sync(sqlite3_file *f, int flags)
             return SQLITE_IOERR_FSYNC;
         }
         atomic_fetch_add(&fault_syncs, 1);
+        while (atomic_load(&fault_slow)) {
+            usleep(200);
+        }
     }
     return REAL(f)->pMethods->xSync(REAL(f), flags);
 }
