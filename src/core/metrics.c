@@ -10,6 +10,7 @@
 #define FAMILIES_MAX   256
 #define COLLECTORS_MAX 16
 #define THREADS_MAX    256
+#define BUCKETS_MAX    32 /* of a histogram */
 
 const double metrics_buckets_latency[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                           0.25,   0.5,   1,      2.5,   5,    10,    0};
@@ -63,6 +64,10 @@ void metrics_register(struct metric_family *const *list, size_t count)
                 fprintf(stderr, "metrics: %s is declared twice, or there are too many\n", f->name);
                 abort();
             }
+        }
+        if (f->type == METRIC_HISTOGRAM && bucket_count(f) > BUCKETS_MAX) {
+            fprintf(stderr, "metrics: %s has more than %d buckets\n", f->name, BUCKETS_MAX);
+            abort();
         }
         f->series = 1;
         if (f->labels) {
@@ -195,61 +200,77 @@ void metrics_on_print(void (*print)(struct buf *out, void *arg), void *arg)
     }
 }
 
+typedef char le_labels[BUCKETS_MAX][24];
+
 static void print_sample(struct buf *out, const struct metric_family *f, const char *suffix,
                          const char *labels, const char *extra)
 {
     buf_puts(out, f->name);
     buf_puts(out, suffix);
     if (labels || extra) {
-        buf_printf(out, "{%s%s%s}", labels ? labels : "", labels && extra ? "," : "", extra ? extra : "");
+        buf_putc(out, '{');
+        buf_puts(out, labels ? labels : "");
+        buf_puts(out, labels && extra ? "," : "");
+        buf_puts(out, extra ? extra : "");
+        buf_putc(out, '}');
     }
     buf_putc(out, ' ');
 }
 
+static void print_count(struct buf *out, uint64_t n)
+{
+    buf_put_i64(out, (int64_t)n);
+    buf_putc(out, '\n');
+}
+
 static void print_histogram(struct buf *out, const struct metric_family *f, unsigned series,
-                            const char *labels)
+                            const char *labels, le_labels le)
 {
     unsigned n = bucket_count(f), base = f->base + series * (n + 2);
     uint64_t cumulative = 0;
-    char le[48];
     for (unsigned i = 0; i <= n; i++) {
         cumulative += cell_sum(base + i);
-        if (i < n) {
-            snprintf(le, sizeof le, "le=\"%g\"", f->buckets[i]);
-        }
-        print_sample(out, f, "_bucket", labels, i < n ? le : "le=\"+Inf\"");
-        buf_printf(out, "%llu\n", (unsigned long long)cumulative);
+        print_sample(out, f, "_bucket", labels, i < n ? le[i] : "le=\"+Inf\"");
+        print_count(out, cumulative);
     }
     print_sample(out, f, "_sum", labels, NULL);
     buf_printf(out, "%.9f\n", (double)cell_sum(base + n + 1) / 1e9);
     print_sample(out, f, "_count", labels, NULL);
-    buf_printf(out, "%llu\n", (unsigned long long)cumulative);
+    print_count(out, cumulative);
+}
+
+static void print_family(struct buf *out, const struct metric_family *f)
+{
+    static const char *const type_names[] = {"counter", "gauge", "histogram"};
+    le_labels le;
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, type_names[f->type]);
+    for (unsigned i = 0; f->type == METRIC_HISTOGRAM && i < bucket_count(f); i++) {
+        snprintf(le[i], sizeof le[i], "le=\"%g\"", f->buckets[i]);
+    }
+    for (unsigned s = 0; s < f->series; s++) {
+        const char *labels = f->labels ? f->labels[s] : NULL;
+        if (f->type == METRIC_HISTOGRAM) {
+            print_histogram(out, f, s, labels, le);
+            continue;
+        }
+        print_sample(out, f, "", labels, NULL);
+        if (f->type == METRIC_GAUGE) {
+            buf_printf(out, "%.17g\n", metric_value(f, s));
+        } else {
+            print_count(out, cell_sum(f->base + s));
+        }
+    }
 }
 
 void metrics_print(struct buf *out)
 {
-    static const char *const type_names[] = {"counter", "gauge", "histogram"};
     pthread_mutex_lock(&scrape_lock);
     for (size_t i = 0; i < collector_count; i++) {
         collectors[i].collect(collectors[i].arg);
     }
     pthread_mutex_unlock(&scrape_lock);
     for (size_t i = 0; i < family_count; i++) {
-        const struct metric_family *f = families[i];
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, type_names[f->type]);
-        for (unsigned s = 0; s < f->series; s++) {
-            const char *labels = f->labels ? f->labels[s] : NULL;
-            if (f->type == METRIC_HISTOGRAM) {
-                print_histogram(out, f, s, labels);
-                continue;
-            }
-            print_sample(out, f, "", labels, NULL);
-            if (f->type == METRIC_GAUGE) {
-                buf_printf(out, "%.17g\n", metric_value(f, s));
-            } else {
-                buf_printf(out, "%llu\n", (unsigned long long)cell_sum(f->base + s));
-            }
-        }
+        print_family(out, families[i]);
     }
     for (size_t i = 0; i < printer_count; i++) {
         printers[i].print(out, printers[i].arg);
