@@ -127,9 +127,9 @@ def test_memory_and_descriptors_do_not_grow_from_flood_to_flood(world, siege):
             most = resident_kib(siege.pid)
         siege.settled()
         if sizes:
-            until(lambda: resident_kib(siege.pid) <= sizes[0] + siege.slack_kib, 20, f"no more than after the first: {sizes} KiB")
+            until(lambda: resident_kib(siege.pid) <= sizes[0] + siege.slack_kib, 10, f"no more than after the first: {sizes} KiB")
         elif siege.gives_back and count >= 4000:
-            until(lambda: resident_kib(siege.pid) < before + (most - before) / 2, 20, f"half of the first one's {most} KiB is given back")
+            until(lambda: resident_kib(siege.pid) < before + (most - before) / 2, 10, f"half of the first one's {most} KiB is given back")
         sizes.append(resident_kib(siege.pid))
     until(lambda: descriptors(siege.pid) <= siege.open + 1, 20, "descriptors back")
 

@@ -3,6 +3,7 @@
 import os
 import time
 
+from harness.wait import until
 from lib import cpu, load
 from lib.table import ms
 from parts.change import post
@@ -36,15 +37,11 @@ def run(bench, report):
         backlog = made["answers"]  # less than wanted, on a slow machine
         waiting = pending(service)
         rig.postgres.start()
-        while pending(service) == waiting:  # it has noticed
-            time.sleep(0.02)
+        until(lambda: pending(service) != waiting, 60, "it has noticed that PostgreSQL is back", 0.02)
         # A tiny backlog may be gone within one look; then all of it counts.
         begin, left, before = time.monotonic(), pending(service) or waiting, service.cpu()
         busy = live(bench, service, cached, bench.size(3, 0.2))
-        while pending(service) > 0:
-            if time.monotonic() - begin > 120:
-                raise RuntimeError(f"{pending(service)} rows are still waiting")
-            time.sleep(0.02)
+        until(lambda: pending(service) == 0, 120, "every row is forwarded", 0.02)
         took = time.monotonic() - begin
         used = {k: v / left for k, v in cpu.since(before, service.cpu()).items()}
         rows = rig.db.rows("SELECT count(*) AS n FROM product_change.product_change_history")[0]["n"]

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import time
 
 from harness.wait import until
 from lib import cpu, load
@@ -24,14 +23,6 @@ def cached(bench, service, requests, rate):
     return result
 
 
-def wait_until(what, seconds=10):
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            raise RuntimeError("the outage did not come about")
-        time.sleep(0.02)
-
-
 class Callers:
     """Thousands who wait for KOS: two on each line, none of them cached, since no line is used again."""
 
@@ -50,7 +41,8 @@ class Callers:
 def hung(bench, rig, service, lines, count, requests, rate):
     rig.kos.fault("hang", operation="inquiry")
     callers = Callers(bench, rig, service, lines, count)
-    wait_until(lambda: service.metric("pcs_bulkhead_in_flight", bulkhead="kos.inquiry") >= min(256, count // 2))
+    until(lambda: service.metric("pcs_bulkhead_in_flight", bulkhead="kos.inquiry") >= min(256, count // 2), 10,
+          "KOS has as many calls as it may", 0.02)
     before = service.metrics()
     result = cached(bench, service, requests, rate)
     held = rig.kos.stats()["inquiry"]["maxConcurrent"]

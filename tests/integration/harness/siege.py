@@ -35,7 +35,7 @@ class Siege:
             maps = f.read()
         # TSan's shadow of what was once touched is never given back: nothing can be told from the process's size.
         self.slack_kib = 1 << 20 if "libtsan.so" in maps else 65536 if "san.so" in maps else 4096
-        self.gives_back = "libjemalloc" in maps and "vgpreload" not in maps
+        self.gives_back = "san.so" not in maps and "vgpreload" not in maps
         self.open = descriptors(self.pid)
         self.memory = resident_kib(self.pid)
         self.seen = self._seen()

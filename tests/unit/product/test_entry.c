@@ -93,7 +93,6 @@ START_TEST(customer_without_product)
 }
 END_TEST
 
-/* Two fills of the same data are told apart: the token is what a refresh compares */
 static uint32_t crc32_by_bits(uint32_t crc, const char *data, size_t len)
 {
     crc = ~crc;
@@ -121,6 +120,7 @@ START_TEST(checksum_is_crc32)
 }
 END_TEST
 
+/* Two fills of the same data are told apart: the token is what a refresh compares */
 START_TEST(tokens_are_unique)
 {
     struct buf a = written(&full), b = written(&full);
